@@ -1,0 +1,2 @@
+"""spacy-emerging."""
+__version__ = "0.1.0"

@@ -1,0 +1,55 @@
+"""What every linearization is: structure -> one label tuple per word -> structure, whatever the labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy
+
+from ..types import LabelTuple, Transitions
+
+StructureT = TypeVar("StructureT")
+
+
+class Decoded(NamedTuple):
+    """A valid structure, and how many decisions the labels alone did not settle."""
+
+    structure: Any
+    repairs: int
+
+
+class Linearization(ABC, Generic[StructureT]):
+    """Casts a structure over n words as n label tuples, one string per field.
+
+    `decode(encode(x)).structure == x` for every x in the coverage that the subclass's docstring states.
+    """
+
+    fields: tuple[str, ...]
+    """The label fields that a decoder predicts."""
+
+    local: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose label of a word depends on nothing but that word's own annotation: what partial gold may still teach."""
+
+    @abstractmethod
+    def encode(self, structure: StructureT) -> list[LabelTuple]:
+        """One label tuple per word. Never raises on a valid structure: outside the coverage the fewest parts are dropped."""
+
+    @abstractmethod
+    def decode(self, labels: Sequence[Sequence[str]]) -> Decoded:
+        """A valid structure for any strings whatever, in (quasi-)linear time and without recursion."""
+
+    def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
+        """A valid structure from log-probabilities: one (n, K) array and one label list per field. Default: the argmax."""
+        n = len(scores[0]) if scores else 0
+        best = [numpy.asarray(field).argmax(axis=1) if n else () for field in scores]
+        return self.decode([tuple(vocab[f][int(best[f][i])] for f in range(len(self.fields))) for i in range(n)])
+
+    def allowed(self, labels: Sequence[str]) -> Transitions | None:
+        """Legal transitions between these labels of the first field, for decoders that use them; None: any."""
+        return None
+
+    def bits(self, label: str) -> tuple[int, ...] | None:
+        """The bits of a bit encoding's label; None for other encodings."""
+        return None
