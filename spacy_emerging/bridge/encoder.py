@@ -1,0 +1,107 @@
+"""Encoders as Thinc models: lists of token vectors in, lists of token vectors of the same width out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from thinc.api import Model, get_torch_default_device
+from thinc.types import Floats2d
+from thinc.util import torch2xp, xp2torch
+from torch import Tensor, nn
+
+from .layout import Layout, buckets
+from .shim import TorchShim
+
+MAX_BATCH_TOKENS = 8192
+"""Padded tokens that go through a sequence mixer at once. Our default; recommended 2,048 to 65,536 by memory."""
+
+TokenVectors = list[Floats2d]
+
+
+def torch_encoder(
+    name: str,
+    module: Callable[..., nn.Module],
+    *,
+    settings: dict[str, Any],
+    width: int,
+    dropout: float,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    lr_scale: float = 1.0,
+    max_grad_norm: float = 0.0,
+    amp: str | None = None,
+) -> Model[TokenVectors, TokenVectors]:
+    """Wraps an encoder module, for `spacy.Tok2Vec.v2` and wherever Thinc expects List[Floats2d] -> List[Floats2d].
+
+    module: called as `module(**settings)` at initialize; then as `module(tokens (T, D), layout) -> (T, D)`.
+    width: D, in and out. dropout: rate until spaCy sets `training.dropout`.
+    max_batch_tokens: largest padded size of one call of the module. The others: see TorchShim.
+    """
+    shim = TorchShim(name, partial(_build, module, settings), lr_scale=lr_scale, max_grad_norm=max_grad_norm, amp=amp)
+    return Model(
+        name,
+        _forward,
+        init=_init,
+        dims={"nI": width, "nO": width},
+        attrs={"dropout_rate": dropout, "max_batch_tokens": max_batch_tokens},
+        shims=[shim],
+    )
+
+
+def _build(module: Callable[..., nn.Module], settings: dict[str, Any], cfg: dict[str, Any]) -> nn.Module:
+    return module(**settings)
+
+
+def _init(model: Model, X: TokenVectors | None = None, Y: TokenVectors | None = None) -> None:
+    model.shims[0].create()
+
+
+def _forward(model: Model, Xs: TokenVectors, is_train: bool) -> tuple[TokenVectors, Callable[[TokenVectors], TokenVectors]]:
+    shim: TorchShim = model.shims[0]
+    lengths = [len(X) for X in Xs]
+    if not any(lengths):
+        return [_empty(model, X) for X in Xs], lambda dYs: [_empty(model, X) for X in Xs]
+    shim.set_dropout(model.attrs["dropout_rate"])
+    tokens = join(model, Xs).requires_grad_(is_train)
+    with shim.running(is_train) as module:
+        outputs = run_in_buckets(module, tokens, lengths, model.attrs["max_batch_tokens"])
+
+    def backprop(dYs: TokenVectors) -> TokenVectors:
+        return split(shim.backward(outputs, join(model, dYs), tokens), lengths)
+
+    return split(outputs, lengths), backprop
+
+
+def run_in_buckets(module: nn.Module, tokens: Tensor, lengths: list[int], max_batch_tokens: int) -> Tensor:
+    """(T, D) to (T, D): the module over buckets of similar length, the tokens back in their places."""
+    groups = buckets(lengths, max_batch_tokens)
+    if len(groups) == 1:
+        return module(tokens, Layout([length for length in lengths if length], tokens.device)).float()
+    pieces = tokens.split(lengths)
+    done = [module(torch.cat([pieces[i] for i in group]), Layout([lengths[i] for i in group], tokens.device)) for group in groups]
+    back: list[Tensor] = [tokens[:0]] * len(lengths)
+    for group, output in zip(groups, done, strict=True):
+        for i, piece in zip(group, output.float().split([lengths[i] for i in group]), strict=True):
+            back[i] = piece
+    return torch.cat(back)
+
+
+def join(model: Model, arrays: TokenVectors) -> Tensor:
+    """List of (n, D) arrays to one (T, D) tensor: the one place where vectors become tensors."""
+    return xp2torch(model.ops.xp.concatenate(arrays), device=get_torch_default_device())
+
+
+def split(tokens: Tensor, lengths: list[int]) -> TokenVectors:
+    """(T, D) tensor to a list of (n, D) arrays: the way back."""
+    flat = torch2xp(tokens.detach())
+    result, start = [], 0
+    for length in lengths:
+        result.append(flat[start : start + length])
+        start += length
+    return result
+
+
+def _empty(model: Model, X: Floats2d) -> Floats2d:
+    return model.ops.alloc2f(len(X), model.get_dim("nO"))

@@ -1,0 +1,241 @@
+"""The one wrapper that makes an nn.Module part of a Thinc model.
+
+Thinc's own PyTorchShim leaves gaps that this one closes: averages reach the weights, dropout rates reach the module, the
+module may be built late and is rebuilt on load, weights are saved as safetensors, and the optimizer step knows learning-rate
+scales, parameters without weight decay and the global gradient norm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import safetensors.torch
+import srsly
+import torch
+from safetensors import SafetensorError
+from thinc.api import Optimizer, get_torch_default_device
+from thinc.shims import PyTorchGradScaler, Shim
+from thinc.util import torch2xp, xp2torch
+from torch import Tensor, nn
+
+from ..errors import ModelDataError
+from . import fork as fork
+from .precision import autocast, check_amp
+
+FORMAT = 1
+"""Version of what `to_bytes` writes."""
+
+
+class TorchShim(Shim):
+    """Holds an nn.Module inside a Thinc model.
+
+    owner: name used in error messages.
+    build: makes the module from `cfg`; a picklable function, called at initialize and again on load.
+    lr_scale: factor on the optimizer's learning rate; 0 freezes the weights. Recommended 0.01 to 1.
+    max_grad_norm: the gradient of all weights together is scaled down to this norm; 0 leaves it alone. Recommended 0.5 to 5.
+    amp: null, "bf16" or "fp16".
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        build: Callable[[dict[str, Any]], nn.Module],
+        *,
+        lr_scale: float = 1.0,
+        max_grad_norm: float = 0.0,
+        amp: str | None = None,
+    ) -> None:
+        super().__init__(None)
+        check_amp(owner, amp)
+        self.owner = owner
+        self.build = build
+        self.lr_scale = lr_scale
+        self.max_grad_norm = max_grad_norm
+        self.amp = amp
+        self.scaler = PyTorchGradScaler(enabled=False)
+        self._dropouts: list[nn.Dropout] = []
+        self._undecayed: frozenset[str] = frozenset()
+
+    # Building
+
+    @property
+    def module(self) -> nn.Module:
+        """The module; raises ValueError before initialize or from_bytes."""
+        if self._model is None:
+            raise ValueError(f"{self.owner} has no weights yet: call nlp.initialize() or load a trained pipeline first.")
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        return next((parameter.device for parameter in self.module.parameters()), get_torch_default_device())
+
+    def create(self, cfg: dict[str, Any] | None = None) -> nn.Module:
+        """Builds the module, its weights drawn from torch's global generator, which spaCy seeds."""
+        self.cfg = dict(cfg or {})
+        return self._adopt(self.build(self.cfg))
+
+    def _adopt(self, module: nn.Module) -> nn.Module:
+        self._model = module.to(get_torch_default_device())
+        self._dropouts = [layer for layer in module.modules() if isinstance(layer, nn.Dropout)]
+        self._undecayed = frozenset(undecayed(module))
+        self.scaler = PyTorchGradScaler(enabled=self.amp == "fp16" and self.device.type == "cuda")
+        self.scaler.to_(self.device)
+        return self._model
+
+    # Passes
+
+    def set_dropout(self, rate: float) -> None:
+        """Thinc's dropout rate becomes that of every nn.Dropout in the module."""
+        for layer in self._dropouts:
+            layer.p = rate
+
+    @contextlib.contextmanager
+    def running(self, is_train: bool) -> Iterator[nn.Module]:
+        """The module in training or evaluation mode, with or without gradients, in the precision asked for."""
+        module = self.module
+        module.train(is_train)
+        with torch.set_grad_enabled(is_train), autocast(self.amp, self.device):
+            yield module
+
+    def backward(self, output: Tensor, gradient: Tensor | None, inputs: Tensor) -> Tensor:
+        """One backward pass; gives the gradient of `inputs`, zeros where fp16 overflowed."""
+        gradient = torch.ones_like(output) if gradient is None else gradient
+        torch.autograd.backward([output], self.scaler.scale([gradient]))
+        held = [p.grad for p in self.module.parameters() if p.grad is not None]
+        input_gradient = inputs.grad if inputs.grad is not None else torch.zeros_like(inputs)
+        if self.scaler.unscale([*held, input_gradient]):
+            input_gradient.zero_()
+        return input_gradient
+
+    # Optimization
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """One optimizer step over the weights that have a gradient, in place."""
+        if self._model is None:
+            return
+        held = [(name, parameter) for name, parameter in self._model.named_parameters() if parameter.grad is not None]
+        if held and self.lr_scale and not self.scaler.found_inf:
+            if self.max_grad_norm:
+                nn.utils.clip_grad_norm_([parameter for _, parameter in held], self.max_grad_norm)
+            decay = optimizer.L2
+            try:
+                for name, parameter in held:
+                    optimizer.L2 = 0.0 if name in self._undecayed else decay
+                    self._step(optimizer, name, parameter)
+            finally:
+                optimizer.L2 = decay
+        for _, parameter in held:
+            parameter.grad = None
+        self.scaler.update()
+
+    def _step(self, optimizer: Optimizer, name: str, parameter: nn.Parameter) -> None:
+        assert parameter.grad is not None
+        weights, _ = optimizer(self.key(name), torch2xp(parameter.data), torch2xp(parameter.grad), lr_scale=self.lr_scale)
+        updated = xp2torch(weights, device=parameter.device)
+        if updated.data_ptr() != parameter.data_ptr():  # Thinc's optimizers work in place; others may not
+            parameter.data.copy_(updated)
+
+    def key(self, name: str) -> tuple[int, str]:
+        """A weight's key in the optimizer. Ids of Thinc models and shims overlap, hence the prefix."""
+        return (self.id, f"torch:{name}")
+
+    @contextlib.contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Puts averaged weights in place for a while."""
+        found = self._model is not None and any(self.key(name) in params for name, _ in self._model.named_parameters())
+        if not found:
+            yield
+            return
+        weights = dict(self.module.named_parameters())
+        backup = {name: weight.detach().clone() for name, weight in weights.items()}
+        try:
+            with torch.no_grad():
+                for name, weight in weights.items():
+                    if self.key(name) in params:
+                        weight.copy_(xp2torch(params[self.key(name)], device=weight.device))
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in weights.items():
+                    weight.copy_(backup[name])
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Moves the module; Thinc calls it."""
+        if self._model is not None:
+            self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+            self.scaler.to_(self.device)
+
+    def copy(self) -> TorchShim:
+        """A deep copy under an id of its own, so that an optimizer keeps separate state for it."""
+        copied = copy.deepcopy(self)
+        with Shim.global_id_lock:
+            Shim.global_id += 1
+            copied.id = Shim.global_id
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchShim:
+        copied = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copied
+        # Gradients are per step and may hang on a graph, which cannot be copied.
+        for name, value in self.__dict__.items():
+            copied.__dict__[name] = value if name == "_model" else copy.deepcopy(value, memo)
+        if self._model is not None:
+            copied._adopt(copy.deepcopy(self._model))
+        return copied
+
+    # Serialization
+
+    def to_bytes(self) -> bytes:
+        """What the module was built from, and its weights as safetensors."""
+        weights = None
+        if self._model is not None:
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in self._model.state_dict().items()}
+            weights = safetensors.torch.save(state)
+        return srsly.msgpack_dumps({"format": FORMAT, "cfg": self.cfg, "weights": weights})
+
+    def from_bytes(self, data: bytes) -> TorchShim:
+        """Rebuilds the module and loads its weights.
+
+        Raises ModelDataError where the data are truncated, edited, or of a model with other settings.
+        """
+        try:
+            saved = srsly.msgpack_loads(data)
+            version, cfg, weights = saved["format"], saved["cfg"], saved["weights"]
+        except Exception as error:
+            raise ModelDataError(f"{self.owner}: the saved model is truncated or was edited ({error}); restore it from a backup.") from error
+        if version != FORMAT:
+            raise ModelDataError(f"{self.owner}: the saved model has format {version!r}, this version of spacy-emerging reads {FORMAT}.")
+        self.cfg = cfg
+        self._model = None
+        if weights is not None:
+            with torch.random.fork_rng(devices=[]):  # these draws are overwritten at once: they must not move the seed
+                module = self.build(cfg)
+            self._load(module, weights)
+            self._adopt(module)
+        return self
+
+    def _load(self, module: nn.Module, weights: bytes) -> None:
+        try:
+            state = safetensors.torch.load(weights)
+        except SafetensorError as error:
+            raise ModelDataError(f"{self.owner}: the saved weights are truncated or were edited ({error}); restore them from a backup.") from error
+        wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        if wanted != found:
+            name = next(n for n in sorted({*wanted, *found}) if wanted.get(n) != found.get(n))
+            raise ModelDataError(
+                f"{self.owner}: weight '{name}' has shape {found.get(name)} in the saved model, but the config's settings make it "
+                f"{wanted.get(name)}; load it with the config that it was trained with."
+            )
+        module.load_state_dict(state)
+
+
+def undecayed(module: nn.Module) -> Iterator[str]:
+    """Names of the weights that take no weight decay: vectors and scalars, and what a module lists in `no_weight_decay`."""
+    listed = {id(p) for m in module.modules() for n, p in m.named_parameters(recurse=False) if n in getattr(m, "no_weight_decay", ())}
+    for name, parameter in module.named_parameters():
+        if parameter.ndim < 2 or id(parameter) in listed:
+            yield name

@@ -1,0 +1,81 @@
+"""Bidirectional LSTM: the recurrent baseline, with results that do not depend on batch-mates."""
+
+from __future__ import annotations
+
+import torch
+from thinc.api import Model
+from thinc.types import Floats2d
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from ..bridge.encoder import MAX_BATCH_TOKENS, torch_encoder
+from ..bridge.layout import Layout
+from ..errors import check_choice, check_encoder
+
+DIRECTIONS = ("concat", "forward")
+BACKENDS = ("auto", "torch", "cuda")
+
+
+class LSTM(nn.Module):
+    """Stacked LSTM layers over packed sequences, so that no layer ever reads padding.
+
+    width: D, in and out; each of two directions has D / 2 units.
+    depth: layers. direction: "concat" (both directions of a layer feed both of the next) or "forward".
+    """
+
+    def __init__(self, width: int, depth: int, direction: str, dropout: float) -> None:
+        super().__init__()
+        both = direction == "concat"
+        units = width // 2 if both else width
+        self.layers = nn.ModuleList(nn.LSTM(width, units, batch_first=True, bidirectional=both) for _ in range(depth))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        lengths = torch.tensor(layout.lengths)
+        packed = pack_padded_sequence(layout.pad(tokens), lengths, batch_first=True, enforce_sorted=False)
+        for layer in self.layers:
+            packed = PackedSequence(self.dropout(packed.data), *packed[1:])
+            packed = layer(packed)[0]
+        padded, _ = pad_packed_sequence(packed, batch_first=True)
+        return layout.unpad(padded)
+
+
+def LSTMEncoder(
+    width: int,
+    depth: int,
+    direction: str = "concat",
+    dropout: float = 0.0,
+    backend: str = "auto",
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    lr_scale: float = 1.0,
+    max_grad_norm: float = 0.0,
+    amp: str | None = None,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """A stack of (bidirectional) LSTM layers [Hochreiter and Schmidhuber 1997; Schuster and Paliwal 1997].
+
+    width (int): Input and output width D. Even; recommended 128 to 512 (the reference study used 400).
+    depth (int): Layers. Recommended 1 to 4.
+    direction (str): "concat" (both directions, D / 2 units each) or "forward".
+    dropout (float): Rate before each layer, until spaCy sets `training.dropout`. Recommended 0.1 to 0.3.
+    backend (str): "auto", "torch" or "cuda": all run torch's own LSTM, which takes cuDNN on a GPU.
+    max_batch_tokens (int): Largest padded size of a bucket of sequences.
+    lr_scale (float): Factor on the learning rate; 0 freezes. max_grad_norm (float): Global gradient norm; 0 is off.
+    amp (Optional[str]): null, "bf16" or "fp16".
+    Raises SettingError for a setting that cannot work.
+    """
+    name = "spacy-emerging.LSTMEncoder.v1"
+    check_encoder(name, width, depth, dropout, max_batch_tokens)
+    check_choice(name, "direction", direction, DIRECTIONS)
+    check_choice(name, "backend", backend, BACKENDS)
+    return torch_encoder(
+        name,
+        LSTM,
+        settings={"width": width, "depth": depth, "direction": direction, "dropout": dropout},
+        width=width,
+        dropout=dropout,
+        max_batch_tokens=max_batch_tokens,
+        lr_scale=lr_scale,
+        max_grad_norm=max_grad_norm,
+        amp=amp,
+    )
