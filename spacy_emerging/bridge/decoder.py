@@ -1,0 +1,139 @@
+"""Decoders as Thinc models: token vectors of units (Docs or sentences) in; a loss, or label scores, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy
+import torch
+from thinc.api import Model
+from thinc.types import Ints2d
+from torch import Tensor, nn
+
+from ..errors import ModelDataError
+from ..types import Field, LossOutput, Prediction, Transitions, UnitScores
+from .encoder import MAX_BATCH_TOKENS, TokenVectors, join, split
+from .layout import Layout, buckets
+from .shim import TorchShim
+
+Builder = Callable[[int, Sequence[Field]], nn.Module]
+Backprop = Callable[[], TokenVectors]
+
+
+class BatchLoss:
+    """The loss of a batch: mean over its annotated tokens, how many they were, and what the logger shows."""
+
+    def __init__(self, outputs: list[LossOutput]) -> None:
+        self.count = sum(output.count for output in outputs)
+        self.tensor = torch.stack([output.total for output in outputs]).sum() / max(self.count, 1)
+        self.logged: dict[str, float] = {}
+        for output in outputs:
+            for key, value in output.logged.items():
+                self.logged[key] = self.logged.get(key, 0.0) + value / len(outputs)
+
+    @property
+    def value(self) -> float:
+        return float(self.tensor.detach())
+
+
+def decoder_block(
+    name: str,
+    builder: Builder,
+    *,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    lr_scale: float = 1.0,
+    max_grad_norm: float = 0.0,
+    amp: str | None = None,
+) -> Model:
+    """Wraps a decoder. `set_fields` must be called before its first use, as width and labels are known late.
+
+    `predict((vectors, want_scores))` gives a UnitScores per unit; `begin_update((vectors, ids))` gives a BatchLoss and a
+    backprop without arguments, with ids (n, F) per unit, -1 where not annotated.
+    """
+    shim = TorchShim(name, partial(_build, builder), lr_scale=lr_scale, max_grad_norm=max_grad_norm, amp=amp)
+    return Model(name, _forward, attrs={"dropout_rate": 0.0, "max_batch_tokens": max_batch_tokens}, shims=[shim])
+
+
+def set_fields(block: Model, width: int, fields: Sequence[Field]) -> None:
+    """Builds the decoder for token vectors of `width` and these fields, with freshly drawn weights."""
+    block.shims[0].create({"width": width, "fields": [asdict(field) for field in fields]})
+
+
+def _build(builder: Builder, cfg: dict[str, Any]) -> nn.Module:
+    try:
+        fields = [_field(**field) for field in cfg["fields"]]
+        return builder(cfg["width"], fields)
+    except (KeyError, TypeError) as error:
+        raise ModelDataError(f"The saved decoder lacks its width or label fields ({error}); restore the model from a backup.") from error
+
+
+def _field(name: str, labels: Sequence[str], allowed: Any, bits: Any) -> Field:
+    transitions = None if allowed is None else Transitions(*(numpy.asarray(part, dtype=bool) for part in allowed))
+    return Field(name, tuple(labels), transitions, bits)
+
+
+def _forward(model: Model, inputs: tuple[TokenVectors, Any], is_train: bool) -> tuple[Any, Backprop]:
+    vectors, second = inputs
+    model.shims[0].set_dropout(model.attrs["dropout_rate"])
+    if is_train:
+        return _begin_update(model, vectors, second)
+    return _predict(model, vectors, want_scores=second), list
+
+
+def _begin_update(model: Model, vectors: TokenVectors, ids: list[Ints2d]) -> tuple[BatchLoss, Backprop]:
+    shim: TorchShim = model.shims[0]
+    lengths = [len(X) for X in vectors]
+    tokens = join(model, vectors).requires_grad_()
+    gold = torch.from_numpy(numpy.concatenate(ids)).to(tokens.device)
+    with shim.running(True) as module:
+        parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
+        outputs = [module.loss(layout.pad(take(tokens, index)), layout.mask, layout.pad(take(gold, index))) for layout, index in parts]
+    loss = BatchLoss(outputs)
+
+    def backprop() -> TokenVectors:
+        return split(shim.backward(loss.tensor, None, tokens), lengths)
+
+    return loss, backprop
+
+
+def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[UnitScores]:
+    lengths = [len(X) for X in vectors]
+    if not any(lengths):
+        return [UnitScores([], numpy.zeros((0, 0), dtype="int64")) for _ in vectors]
+    tokens = join(model, vectors)
+    best, scores = [], []
+    with model.shims[0].running(False) as module:
+        parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
+        for layout, index in parts:
+            prediction: Prediction = module.predict(layout.pad(take(tokens, index)), layout.mask)
+            best.append(layout.unpad(prediction.best))
+            scores.append([layout.unpad(field.float()) for field in prediction.scores] if want_scores else [])
+    order = None if parts[0][1] is None else torch.cat([index for _, index in parts if index is not None]).argsort()
+    best_array = _restored(best, order)
+    score_arrays = [_restored(list(field), order) for field in zip(*scores, strict=True)]
+    ends = numpy.cumsum(lengths)
+    slices = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    return [UnitScores([field[part] for field in score_arrays], best_array[part]) for part in slices]
+
+
+def _arranged(module: nn.Module, lengths: list[int], max_batch_tokens: int, device: torch.device) -> list[tuple[Layout, Tensor | None]]:
+    """How the decoder sees the tokens: layouts, and which flat tokens go into each (None: all, as they lie)."""
+    if getattr(module, "tokenwise", False):
+        return [(Layout([sum(lengths)], device), None)]
+    groups = buckets(lengths, max_batch_tokens)
+    if len(groups) <= 1:
+        return [(Layout([length for length in lengths if length], device), None)]
+    pieces = torch.arange(sum(lengths), device=device).split(lengths)
+    return [(Layout([lengths[i] for i in group], device), torch.cat([pieces[i] for i in group])) for group in groups]
+
+
+def take(flat: Tensor, index: Tensor | None) -> Tensor:
+    """(T, ...) rows in the order of `index`; all where it is None."""
+    return flat if index is None else flat.index_select(0, index)
+
+
+def _restored(parts: list[Tensor], order: Tensor | None) -> numpy.ndarray:
+    return take(torch.cat(parts), order).cpu().numpy()

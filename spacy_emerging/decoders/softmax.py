@@ -1,0 +1,74 @@
+"""Independent softmax per token and field: the plain tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import SettingError
+from ..types import Field, LossOutput, Prediction
+
+
+class Softmax(nn.Module):
+    """One linear layer per field over the token states, cross-entropy on annotated tokens.
+
+    width: D of the states. fields: what is predicted.
+    label_smoothing: share of probability spread over all labels. hidden_width: units of a layer before each output; 0 for none.
+    """
+
+    tokenwise = True
+    """Every token is decided alone, so the bridge hands all tokens of a batch as one sequence and nothing is padded."""
+
+    search = "linearization"
+
+    def __init__(self, width: int, fields: Sequence[Field], label_smoothing: float, hidden_width: int, dropout: float) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.dropout = nn.Dropout(dropout)
+        self.outputs = nn.ModuleList(_output(width, hidden_width, len(field.labels), dropout) for field in fields)
+
+    def loss(self, states: Tensor, mask: Tensor, gold: Tensor) -> LossOutput:
+        """Cross-entropy in nats, summed over fields and annotated tokens.
+
+        states (B, L, D); mask (B, L) bool; gold (B, L, F) int64, -1 where not annotated. A token counts if any field is.
+        """
+        tokens, ids = self.dropout(states[mask]), gold[mask]
+        total = tokens.new_zeros(())
+        for index, output in enumerate(self.outputs):
+            known = ids[:, index] >= 0
+            scores, wanted = output(tokens[known]), ids[known, index]
+            total = total + functional.cross_entropy(scores, wanted, reduction="sum", label_smoothing=self.label_smoothing)
+        return LossOutput(total, int((ids >= 0).any(dim=1).sum()), {})
+
+    def predict(self, states: Tensor, mask: Tensor) -> Prediction:
+        """Log-probabilities and argmax; states (B, L, D), mask (B, L)."""
+        scores = [output(states).log_softmax(dim=-1) for output in self.outputs]
+        return Prediction(scores, torch.stack([field.argmax(dim=-1) for field in scores], dim=-1))
+
+
+def _output(width: int, hidden_width: int, labels: int, dropout: float) -> nn.Module:
+    if not hidden_width:
+        return nn.Linear(width, labels)
+    return nn.Sequential(nn.Linear(width, hidden_width), nn.LeakyReLU(0.1), nn.Dropout(dropout), nn.Linear(hidden_width, labels))
+
+
+def SoftmaxDecoder(
+    label_smoothing: float = 0.0, hidden_width: int = 0, dropout: float = 0.0
+) -> Callable[[int, Sequence[Field]], nn.Module]:
+    """A softmax over each field's labels, every token for itself.
+
+    label_smoothing (float): Share of the target spread over all labels [Szegedy et al. 2016]. Recommended 0 to 0.1.
+    hidden_width (int): Units of a LeakyReLU layer before each field's output; 0 for none. Recommended 0 to the encoder's width.
+    dropout (float): Rate on the token states, until spaCy sets `training.dropout`. Recommended 0 to 0.3.
+    Returns the builder of the module, called once width and labels are known. Raises SettingError.
+    """
+    name = "spacy-emerging.SoftmaxDecoder.v1"
+    if not 0.0 <= label_smoothing < 1.0:
+        raise SettingError(f"{name}: setting 'label_smoothing' is {label_smoothing!r}, but must be at least 0 and below 1.")
+    if hidden_width < 0:
+        raise SettingError(f"{name}: setting 'hidden_width' is {hidden_width!r}, but must be at least 0.")
+    return partial(Softmax, label_smoothing=label_smoothing, hidden_width=hidden_width, dropout=dropout)

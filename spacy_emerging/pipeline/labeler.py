@@ -1,0 +1,292 @@
+"""The one trainable component behind all emerging_* factories: token vectors, decoder, linearization, task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy
+from spacy.errors import Errors
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+
+from ..errors import LabelError, ModelDataError
+from ..linearizations.base import Linearization
+from ..types import Field, UnitScores
+from .labels import LabelIndex
+from .model import DocGold, DocPrediction, Request, initialize_model
+from .task import Decision, Task
+
+
+class Labeler(TrainablePipe):
+    """A structure predicted as one label tuple per token.
+
+    vocab, model, name: as for every trainable pipe; the model is `spacy-emerging.Labeler.v1`.
+    task: what is read from references and written on Docs.
+    store_scores: keep confidences on Docs. scorer: replaces the task's own scoring.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        task: Task,
+        *,
+        store_scores: bool = False,
+        scorer: Callable[..., dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(vocab, model, name)
+        self.task = task
+        self.store_scores = store_scores
+        self.scorer = scorer
+        self.cfg = {"labels": {}}
+        self._rehearsal_model: Model | None = None
+        self._prepare()
+
+    # Labels
+
+    @property
+    def label_data(self) -> dict[str, list[str]]:
+        """All labels by field: what `spacy init labels` writes and `initialize(labels=...)` reads."""
+        return {field: list(labels) for field, labels in self.cfg["labels"].items()}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels as users know them: tags, entity types, relations."""
+        return tuple(self.task.labels(self.cfg["labels"])) if self.cfg["labels"] else ()
+
+    @property
+    def unseen_labels(self) -> int:
+        """How many gold labels so far were not seen at initialize and counted as not annotated."""
+        return self.index.unseen
+
+    def add_label(self, label: str) -> int:
+        """Adds a user-level label before initialize; 0 if it is there already.
+
+        Raises LabelError for a task of several fields, and spaCy's E922 once the model is initialized.
+        """
+        if not isinstance(label, str):
+            raise ValueError(Errors.E187)
+        if len(self.task.fields) != 1:
+            fields = ", ".join(self.task.fields)
+            raise LabelError(f"{self.name}: add_label cannot tell which of the fields {fields} to extend; use initialize(labels=...).")
+        if label in self.labels:
+            return 0
+        if self._initialized:
+            raise ValueError(Errors.E922.format(name=self.name, nO=len(self.labels)))
+        self._set_labels(self.task.with_label(self.cfg["labels"], label))
+        return 1
+
+    @property
+    def _initialized(self) -> bool:
+        return self.model.get_ref("decoder").shims[0]._model is not None
+
+    def _set_labels(self, labels: dict[str, list[str]]) -> None:
+        self.cfg["labels"] = {field: list(found) for field, found in labels.items()}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.task.prepare(self.cfg["labels"])
+        self.index = LabelIndex(self.name, self.cfg["labels"], self.task.user_fields)
+        self._gold: WeakKeyDictionary[Doc, tuple[bytes, DocGold]] = WeakKeyDictionary()
+
+    def _fields(self) -> list[Field]:
+        lin = self.task.linearization
+        result = []
+        for field, labels in self.cfg["labels"].items():
+            bits = [lin.bits(label) for label in labels]
+            known = tuple(code for code in bits if code is not None)
+            result.append(Field(field, tuple(labels), lin.allowed(labels), known if known and len(known) == len(bits) else None))
+        return result
+
+    # Training
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: dict[str, list[str]] | list[str] | None = None,
+    ) -> None:
+        """Collects the labels and draws the weights.
+
+        labels: what `spacy init labels` wrote, {field: labels}; a plain list of user-level labels will do for a task of one field.
+        Raises LabelError where there is nothing to learn.
+        """
+        validate_get_examples(get_examples, "Labeler.initialize")
+        self._set_labels(self._given_labels(labels) if labels is not None else self._collected_labels(get_examples))
+        empty = [field for field, found in self.cfg["labels"].items() if not found]
+        if empty or not self.cfg["labels"]:
+            raise LabelError(
+                f"{self.name}: no labels for field '{', '.join(empty or self.task.fields)}' in the training data; check that the corpus is "
+                f"annotated for this component, add labels with add_label, or pass initialize(labels=...)."
+            )
+        sample = [example.x for example in islice(get_examples(), 10)]
+        initialize_model(self.model, sample, self._fields(), self.task.cuts_sentences)
+
+    def _given_labels(self, labels: dict[str, list[str]] | list[str]) -> dict[str, list[str]]:
+        if isinstance(labels, dict):
+            self.task.prepare(labels)
+            missing = [field for field in self.task.fields if field not in labels]
+            if missing:
+                raise LabelError(f"{self.name}: initialize(labels=...) lacks the field '{missing[0]}'; it needs {', '.join(self.task.fields)}.")
+            return {field: list(labels[field]) for field in self.task.fields}
+        if len(self.task.fields) != 1:
+            raise LabelError(f"{self.name}: initialize(labels=...) needs a table with the fields {', '.join(self.task.fields)}, not a list.")
+        vocabulary: dict[str, list[str]] = {}
+        for label in labels:
+            vocabulary = self.task.with_label(vocabulary, label)
+        return vocabulary
+
+    def _collected_labels(self, get_examples: Callable[[], Iterable[Example]]) -> dict[str, list[str]]:
+        for example in get_examples():
+            self.task.read(example)
+        seen: dict[str, set[str]] = {field: set(self.cfg["labels"].get(field, ())) for field in self.task.fields}
+        for example in get_examples():
+            on_reference = Example(example.reference, example.reference)
+            for unit in self.task.gold(on_reference).labels:
+                for labels in unit:
+                    for field, label in zip(self.task.fields, labels, strict=True):
+                        if label is not None:
+                            seen[field].add(label)
+        return self.task.vocabulary(seen)
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """One update of the model on a batch; see TrainablePipe.update."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        validate_examples(examples, "Labeler.update")
+        examples = list(examples)
+        if not any(len(example.predicted) for example in examples):
+            return losses
+        gold = [self._encoded(example) for example in examples]
+        self._learn([example.predicted for example in examples], gold, drop, sgd, losses)
+        return losses
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+        **config: Any,
+    ) -> dict[str, float]:
+        """An update towards what the model predicted before training went on (after `nlp.resume_training`)."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        validate_examples(examples, "Labeler.rehearse")
+        docs = [example.predicted for example in examples]
+        if self._rehearsal_model is None or not any(len(doc) for doc in docs):
+            return losses
+        taught = self._rehearsal_model.predict(self._request(docs, want_scores=False))
+        gold = [DocGold(p.units, [unit.best for unit in p.scores], None) for p in taught]
+        self._learn(docs, gold, drop, sgd, losses)
+        return losses
+
+    def _learn(self, docs: list[Doc], gold: list[DocGold], drop: float, sgd: Optimizer | None, losses: dict[str, float]) -> None:
+        set_dropout_rate(self.model, drop)
+        loss, backprop = self.model.begin_update((docs, gold))
+        if not numpy.isfinite(loss.value):
+            raise ValueError(Errors.E910.format(name=self.name))
+        backprop()
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += loss.value
+        for key, value in loss.logged.items():
+            losses[f"{self.name}.{key}"] = losses.get(f"{self.name}.{key}", 0.0) + value
+
+    def _encoded(self, example: Example) -> DocGold:
+        """Gold ids of an example; encoded once per reference and predicted tokenization."""
+        key = example.predicted.to_array(["ORTH", "SPACY"]).tobytes()
+        cached = self._gold.get(example.reference)
+        if cached is None or cached[0] != key:
+            gold = self.task.gold(example)
+            ids = [self.index.to_ids(labels) for labels in gold.labels]
+            starts = None if gold.starts is None else _start_ids(gold.starts)
+            cached = (key, DocGold(gold.units, ids, starts))
+            self._gold[example.reference] = cached
+        return cached[1]
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> list[DocPrediction]:
+        """Units and their scores per Doc, without changing the Docs."""
+        docs = list(docs)
+        if not any(len(doc) for doc in docs):
+            return [DocPrediction([], []) for _ in docs]
+        own_search = type(self.task.linearization).decode_scores is not Linearization.decode_scores
+        return self.model.predict(self._request(docs, want_scores=own_search or self.store_scores))
+
+    def _request(self, docs: Sequence[Doc], want_scores: bool) -> Request:
+        return Request(docs, [self.task.cut(doc) for doc in docs], want_scores)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: list[DocPrediction]) -> None:
+        """Decodes every unit into a structure and writes it on its Doc."""
+        for doc, prediction in zip(docs, scores, strict=True):
+            decisions = [
+                Decision(unit, self._structure(unit_scores), self._confidence(unit_scores))
+                for unit, unit_scores in zip(prediction.units, prediction.scores, strict=True)
+            ]
+            self.task.annotate(doc, decisions)
+
+    def _structure(self, scores: UnitScores) -> Any:
+        module = self.model.get_ref("decoder").shims[0].module
+        if scores.scores and module.search == "linearization":
+            return self.task.linearization.decode_scores(scores.scores, self.index.labels).structure
+        return self.task.linearization.decode(self.index.to_strings(scores.best)).structure
+
+    def _confidence(self, scores: UnitScores) -> numpy.ndarray | None:
+        if not self.store_scores:
+            return None
+        chosen = [numpy.take_along_axis(field, scores.best[:, [f]], axis=1)[:, 0] for f, field in enumerate(scores.scores)]
+        return numpy.sum(chosen, axis=0)
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores under spaCy's own keys."""
+        validate_examples(examples, "Labeler.score")
+        return self.scorer(examples, **kwargs) if self.scorer is not None else self.task.score(examples, **kwargs)
+
+    # Serialization
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> Labeler:
+        """Loads labels and weights; raises ModelDataError where they are damaged."""
+        self._loaded("the given bytes", lambda: super(Labeler, self).from_bytes(bytes_data, exclude=exclude))
+        return self
+
+    def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> Labeler:
+        """Loads labels and weights; raises ModelDataError, which names the directory, where they are damaged."""
+        self._loaded(str(path), lambda: super(Labeler, self).from_disk(path, exclude=exclude))
+        return self
+
+    def _loaded(self, where: str, load: Callable[[], Any]) -> None:
+        try:
+            load()
+            self._prepare()
+            saved = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
+            saved_labels = {field["name"]: list(field["labels"]) for field in saved}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelDataError(f"{self.name}: cannot load {where}: {error}") from error
+        if self._initialized and saved_labels != self.label_data:
+            raise ModelDataError(f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup.")
+
+
+def _start_ids(starts: Any) -> numpy.ndarray:
+    """(n,) of 1, -1, 0 to (n, 1) label ids of the field sent_start: START is 1, INSIDE is 0, unknown is -1."""
+    values = numpy.asarray(starts, dtype="int64")
+    return numpy.where(values == 1, 1, numpy.where(values == -1, 0, -1))[:, None]

@@ -1,0 +1,62 @@
+"""The one place where label strings become ids and ids become strings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy
+
+from ..errors import LabelError
+from ..types import GoldLabels, LabelTuple
+
+MISSING = -1
+
+
+class LabelIndex:
+    """Labels of every field, in id order.
+
+    owner: the component's name, for messages. labels: field to labels.
+    user_fields: fields whose labels users give themselves (tags, relations): an unknown one is an error; a label that is
+    derived from a structure (a bracket string) and was not seen at initialize only counts as not annotated, with one warning.
+    """
+
+    def __init__(self, owner: str, labels: Mapping[str, Sequence[str]], user_fields: frozenset[str]) -> None:
+        self.owner = owner
+        self.fields = tuple(labels)
+        self.labels = [list(labels[field]) for field in self.fields]
+        self.user_fields = user_fields
+        self.unseen = 0
+        self._ids = [{label: i for i, label in enumerate(field)} for field in self.labels]
+
+    def to_ids(self, gold: GoldLabels) -> numpy.ndarray:
+        """(n, F) int64, MISSING where a token is not annotated. Raises LabelError for an unknown user-level label."""
+        ids = numpy.full((len(gold), len(self.fields)), MISSING, dtype="int64")
+        for i, labels in enumerate(gold):
+            for f, label in enumerate(labels):
+                if label is not None:
+                    ids[i, f] = self._id(f, label)
+        return ids
+
+    def _id(self, f: int, label: str) -> int:
+        found = self._ids[f].get(label)
+        if found is not None:
+            return found
+        field = self.fields[f]
+        if field in self.user_fields:
+            raise LabelError(
+                f"{self.owner}: label {label!r} of field '{field}' was not seen at initialize; initialize with data or a labels "
+                f"file that has it."
+            )
+        if not self.unseen:
+            warnings.warn(
+                f"{self.owner}: label {label!r} of field '{field}' was not seen at initialize and counts as not annotated "
+                f"(warned once; the number of such labels is in `unseen_labels`).",
+                stacklevel=2,
+            )
+        self.unseen += 1
+        return MISSING
+
+    def to_strings(self, ids: numpy.ndarray) -> list[LabelTuple]:
+        """(n, F) ids to label tuples."""
+        return [tuple(self.labels[f][i] for f, i in enumerate(row)) for row in ids.tolist()]

@@ -1,0 +1,163 @@
+"""`emerging_parser`: dependency trees as one label tuple per word, and sentence starts where none are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+from spacy.attrs import DEP, HEAD
+from spacy.language import Language
+from spacy.pipeline.dep_parser import parser_score
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model
+
+from ..linearizations.base import Linearization
+from ..structures import DependencyTree
+from ..types import GoldLabels
+from .defaults import MODEL
+from .extensions import LABEL_SCORE, ensure_extensions
+from .labeler import Labeler
+from .model import Cut, Unit, units_from_starts
+from .task import Decision, Gold, Task
+
+MISSING_DEPREL = "dep"
+"""Relation that stands for an unknown one while a partly annotated tree is encoded; it is masked afterwards."""
+
+
+class ParserTask(Task):
+    """Heads, relations and sentence starts. linearization: any that encodes a DependencyTree and has a field "deprel"."""
+
+    name = "parser"
+    cuts_sentences = True
+
+    def __init__(self, linearization: Linearization[DependencyTree]) -> None:
+        self.linearization = linearization
+
+    @property
+    def user_fields(self) -> frozenset[str]:
+        return frozenset({"deprel"})
+
+    def gold(self, example: Example) -> Gold:
+        if not len(example.predicted):
+            return Gold([], [])
+        # spaCy gives -1 as an unsigned number
+        starts = numpy.array([min(int(value or 0), 2) for value in example.get_aligned("SENT_START")])
+        starts[starts == 2] = -1
+        heads, deprels = _aligned_parse(example)
+        units = units_from_starts(starts == 1)
+        return Gold(units, [self._labels(heads, deprels, unit) for unit in units], starts)
+
+    def _labels(self, heads: Sequence[int | None], deprels: Sequence[str | None], unit: Unit) -> GoldLabels:
+        """Labels of one sentence. Words without a head teach only what does not depend on it."""
+        n = unit.end - unit.start
+        local = [_local_head(heads[i], i, unit) for i in range(unit.start, unit.end)]
+        relations = list(deprels[unit.start : unit.end])
+        missing = {i for i, head in enumerate(local) if head is None}
+        if len(missing) == n and not any(relations):
+            return [(None,) * len(self.fields)] * n
+        tree = completed_tree(local, relations)
+        if tree is None:
+            return [(None,) * len(self.fields)] * n
+        encoded = self.linearization.encode(tree)
+        return [
+            tuple(self._known(field, label, i in missing, relations[i] is None, bool(missing)) for field, label in zip(self.fields, row, strict=True))
+            for i, row in enumerate(encoded)
+        ]
+
+    def _known(self, field: str, label: str, no_head: bool, no_deprel: bool, any_missing: bool) -> str | None:
+        if field == "deprel":
+            return None if no_deprel else label
+        if field in self.linearization.local:
+            return None if no_head else label
+        return None if any_missing else label
+
+    def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
+        heads = numpy.zeros(len(doc), dtype="int64")
+        deps = numpy.zeros(len(doc), dtype="uint64")
+        strings = doc.vocab.strings
+        for unit, tree, confidence in decisions:
+            for i, (head, deprel) in enumerate(zip(tree.heads, tree.deprels, strict=True)):
+                heads[unit.start + i] = head - 1 - i if head else 0
+                deps[unit.start + i] = strings.add(deprel)
+                if confidence is not None:
+                    doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i])))
+        if len(doc):
+            doc.from_array([HEAD, DEP], numpy.stack([heads.astype("uint64"), deps], axis=1))
+
+    def cut(self, doc: Doc) -> Cut:
+        if not doc.has_annotation("SENT_START"):
+            return Cut(numpy.zeros(len(doc), dtype="int64"))
+        return Cut(doc.to_array("SENT_START").astype("int64"))
+
+    def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
+        return list(vocabulary.get("deprel", ()))
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        return parser_score(list(examples), **kwargs)
+
+
+def _aligned_parse(example: Example) -> tuple[list[int | None], list[str | None]]:
+    """Heads (token indices) and relations on the predicted tokens; None where they are not annotated or not aligned."""
+    heads, deprels = example.get_aligned_parse(projectivize=False)
+    with_head = example.get_aligned("HEAD")
+    annotated = {i for i, token in enumerate(example.reference) if token.has_head()}
+    sources = example.alignment.x2y
+    for i, head in enumerate(heads):
+        if head is not None and (with_head[i] is None or not annotated.issuperset(int(j) for j in sources[i])):
+            heads[i] = None
+    return heads, [deprel or None for deprel in deprels]
+
+
+def _local_head(head: int | None, i: int, unit: Unit) -> int | None:
+    """1-based head within the unit, 0 for its root, None where unknown or outside."""
+    if head is None or not unit.start <= head < unit.end:
+        return None
+    return 0 if head == i else head - unit.start + 1
+
+
+def completed_tree(heads: Sequence[int | None], deprels: Sequence[str | None]) -> DependencyTree | None:
+    """A tree that agrees with the known heads; None where they contain a cycle. Words without a head hang from the root."""
+    filled = [0 if head is None else head for head in heads]
+    names = [deprel or MISSING_DEPREL for deprel in deprels]
+    try:
+        return DependencyTree(tuple(filled), tuple(names))
+    except ValueError:
+        return None
+
+
+@Language.factory(
+    "emerging_parser",
+    assigns=["token.dep", "token.head", "token.is_sent_start", "doc.sents"],
+    default_config={
+        "model": MODEL,
+        "linearization": {"@linearizations": "spacy-emerging.BracketingDependency.v1", "planes": 2},
+        "store_scores": False,
+        "scorer": None,
+    },
+    default_score_weights={
+        "dep_uas": 0.5,
+        "dep_las": 0.5,
+        "dep_las_per_type": None,
+        "sents_p": None,
+        "sents_r": None,
+        "sents_f": 0.0,
+    },
+)
+def make_parser(
+    nlp: Language,
+    name: str,
+    model: Model,
+    linearization: Linearization,
+    store_scores: bool,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> Labeler:
+    """A dependency parser that always gives a valid tree per sentence.
+
+    model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any dependency encoding, e.g.
+    `spacy-emerging.BracketingDependency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
+    scorer (Optional[Callable]): Replaces dep_uas, dep_las, dep_las_per_type, sents_p, sents_r, sents_f.
+    """
+    ensure_extensions()
+    return Labeler(nlp.vocab, model, name, ParserTask(linearization), store_scores=store_scores, scorer=scorer)

@@ -1,0 +1,178 @@
+"""`emerging_tagger`: tags, parts of speech, morphology, or any extension attribute, one label per token and attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+from spacy.language import Language
+from spacy.morphology import Morphology
+from spacy.scorer import Scorer
+from spacy.tokens import Doc, Token
+from spacy.training import Example
+from thinc.api import Model
+
+from ..errors import SettingError
+from ..linearizations.token_tags import TokenTags
+from .defaults import MODEL
+from .extensions import LABEL_SCORE, ensure_extensions
+from .labeler import Labeler
+from .task import Decision, Gold, Task, aligned, whole
+
+NO_FEATURE = Morphology.EMPTY_MORPH
+"""Label of a token that is annotated as having no such feature."""
+
+STOCK = ("tag", "pos", "morph")
+
+
+class TaggerTask(Task):
+    """Per-token labels.
+
+    attributes: "tag", "pos", "morph", or names of custom token extensions, written "_.name".
+    per_feature: one field per morphological feature instead of one joint label. overwrite: replace labels that are set.
+    """
+
+    name = "tagger"
+
+    def __init__(self, attributes: Sequence[str], per_feature: bool, overwrite: bool) -> None:
+        unknown = [attribute for attribute in attributes if attribute not in STOCK and not attribute.startswith("_.")]
+        if unknown or not attributes:
+            raise SettingError(
+                f"emerging_tagger: setting 'attributes' is {list(attributes)!r}, but must list any of 'tag', 'pos', 'morph' and custom "
+                f"extensions written '_.name'."
+            )
+        self.attributes = list(attributes)
+        self.features: list[str] | None = [] if per_feature and "morph" in attributes else None
+        self.overwrite = overwrite
+        self._rebuild()
+
+    @property
+    def user_fields(self) -> frozenset[str]:
+        return frozenset(self.fields)
+
+    def _rebuild(self) -> None:
+        fields: list[str] = []
+        for attribute in self.attributes:
+            split = attribute == "morph" and self.features is not None
+            fields.extend([f"morph.{feature}" for feature in self.features or ()] if split else [attribute])
+        self.linearization = TokenTags(fields or ["morph"])
+
+    def read(self, example: Example) -> None:
+        if self.features is not None:
+            found = {feature for token in example.reference for feature in token.morph.to_dict()}
+            if not found <= set(self.features):
+                self.features = sorted({*self.features, *found})
+                self._rebuild()
+
+    def prepare(self, labels: Mapping[str, Sequence[str]]) -> None:
+        if self.features is not None and labels:
+            self.features = [field.removeprefix("morph.") for field in labels if field.startswith("morph.")]
+            self._rebuild()
+
+    def gold(self, example: Example) -> Gold:
+        columns: list[Sequence[str | None]] = []
+        for attribute in self.attributes:
+            values = gold_values(example, attribute)
+            if attribute == "morph" and self.features is not None:
+                parsed = [None if value is None else Morphology.feats_to_dict(value) for value in values]
+                columns.extend([None if feats is None else feats.get(f, NO_FEATURE) for feats in parsed] for f in self.features)
+            else:
+                columns.append(values)
+        units = whole(example.predicted)
+        return Gold(units, [list(zip(*columns, strict=True))] if units else [])
+
+    def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
+        if len(vocabulary) == 1:
+            return list(next(iter(vocabulary.values())))
+        return [f"{field}={label}" for field, labels in vocabulary.items() for label in labels]
+
+    def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
+        for unit, labels, confidence in decisions:
+            for i, token in enumerate(doc[unit.start : unit.end]):
+                self._write(token, labels[i])
+                if confidence is not None:
+                    token._.set(LABEL_SCORE, float(numpy.exp(confidence[i])))
+
+    def _write(self, token: Token, labels: Sequence[str]) -> None:
+        by_field = dict(zip(self.fields, labels, strict=True))
+        for attribute in self.attributes:
+            if attribute == "tag" and (self.overwrite or not token.tag):
+                token.tag_ = by_field["tag"]
+            elif attribute == "pos" and (self.overwrite or not token.pos):
+                token.pos_ = by_field["pos"]
+            elif attribute == "morph" and (self.overwrite or not token.has_morph()):
+                token.set_morph(by_field["morph"] if self.features is None else self._features(by_field))
+            elif attribute.startswith("_.") and (self.overwrite or not token._.get(attribute[2:])):
+                token._.set(attribute[2:], by_field[attribute])
+
+    def _features(self, by_field: Mapping[str, str]) -> dict[str, str]:
+        named = {feature: by_field[f"morph.{feature}"] for feature in self.features or ()}
+        return {feature: value for feature, value in named.items() if value != NO_FEATURE}
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        examples = list(examples)
+        results: dict[str, Any] = {}
+        for attribute in self.attributes:
+            if attribute == "morph":
+                results.update(Scorer.score_token_attr(examples, "morph", getter=_morph_key, **kwargs))
+                results.update(Scorer.score_token_attr_per_feat(examples, "morph", getter=_morph_key, **kwargs))
+            elif attribute.startswith("_."):
+                results.update(Scorer.score_token_attr(examples, attribute[2:], getter=_extension, **kwargs))
+            else:
+                results.update(Scorer.score_token_attr(examples, attribute, **kwargs))
+        return results
+
+
+def gold_values(example: Example, attribute: str) -> list[str | None]:
+    """Gold values of an attribute on the predicted tokens; None where a token is not annotated or not aligned."""
+    if attribute.startswith("_."):
+        return aligned(example, lambda token: token._.get(attribute[2:]) or None)
+    return [value or None for value in example.get_aligned(attribute.upper(), as_string=True)]
+
+
+def _morph_key(token: Token, attribute: str) -> Any:
+    return token.morph.key if attribute == "morph" else getattr(token, attribute)
+
+
+def _extension(token: Token, attribute: str) -> Any:
+    return token._.get(attribute)
+
+
+@Language.factory(
+    "emerging_tagger",
+    assigns=["token.tag"],
+    default_config={
+        "model": MODEL,
+        "attributes": ["tag"],
+        "per_feature": False,
+        "overwrite": False,
+        "store_scores": False,
+        "scorer": None,
+    },
+    default_score_weights={"tag_acc": 1.0, "pos_acc": None, "morph_acc": None, "morph_per_feat": None},
+)
+def make_tagger(
+    nlp: Language,
+    name: str,
+    model: Model,
+    attributes: list[str],
+    per_feature: bool,
+    overwrite: bool,
+    store_scores: bool,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> Labeler:
+    """A tagger of one or more attributes with one decoder.
+
+    model (Model): `spacy-emerging.Labeler.v1`.
+    attributes (List[str]): "tag", "pos", "morph", "_.any_extension"; one label field each.
+    per_feature (bool): One field per morphological feature; otherwise one joint label, as spaCy's morphologizer has.
+    overwrite (bool): Replace values that are already set.
+    store_scores (bool): Keep each token's probability in `token._.label_score`.
+    scorer (Optional[Callable]): Replaces the scores tag_acc, pos_acc, morph_acc, morph_per_feat, <extension>_acc.
+    """
+    ensure_extensions()
+    for attribute in attributes:
+        if attribute.startswith("_.") and not Token.has_extension(attribute[2:]):
+            Token.set_extension(attribute[2:], default=None)
+    return Labeler(nlp.vocab, model, name, TaggerTask(attributes, per_feature, overwrite), store_scores=store_scores, scorer=scorer)

@@ -1,0 +1,107 @@
+"""What a component must say of itself: which gold it reads, what it writes on a Doc, how it is scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy
+from spacy.tokens import Doc, Token
+from spacy.training import Example
+
+from ..linearizations.base import Linearization
+from ..types import GoldLabels
+from .model import Cut, Unit
+
+
+class Gold(NamedTuple):
+    """Gold of one Example, on the predicted tokens: units, label tuples per unit, and sentence starts where a task cuts.
+
+    A label is None where it is not annotated; a start is 1, -1, or 0 where it is not annotated.
+    """
+
+    units: list[Unit]
+    labels: list[GoldLabels]
+    starts: Any = None
+
+
+class Decision(NamedTuple):
+    """What the Labeler decided for one unit: the structure, and per token the log-probability of its labels (None: not asked for)."""
+
+    unit: Unit
+    structure: Any
+    confidence: numpy.ndarray | None
+
+
+class Task(ABC):
+    """One task of a Labeler."""
+
+    name: ClassVar[str]
+    cuts_sentences: ClassVar[bool] = False
+    linearization: Linearization
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The label fields that the decoder predicts."""
+        return self.linearization.fields
+
+    @property
+    def user_fields(self) -> frozenset[str]:
+        """Fields whose labels are the users' own, such as tags and relations."""
+        return frozenset()
+
+    @abstractmethod
+    def gold(self, example: Example) -> Gold:
+        """What the reference says about the predicted tokens."""
+
+    @abstractmethod
+    def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
+        """Writes decisions on the Doc."""
+
+    @abstractmethod
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Scores under spaCy's own keys."""
+
+    def prepare(self, labels: Mapping[str, Sequence[str]]) -> None:  # noqa: B027 - most tasks have nothing to prepare
+        """Told all labels, after initialize and after loading."""
+
+    def read(self, example: Example) -> None:  # noqa: B027
+        """Sees every example once before initialize, for tasks that learn their settings from data."""
+
+    def vocabulary(self, seen: dict[str, set[str]]) -> dict[str, list[str]]:
+        """All labels of every field, from those in the data."""
+        return {field: sorted(seen[field]) for field in self.fields}
+
+    def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
+        """The labels as users know them, without what the encoding adds."""
+        return [label for field in self.fields if field in self.user_fields for label in vocabulary[field]]
+
+    def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
+        """The vocabulary with one more user-level label, for `add_label`; only tasks of a single field know how."""
+        (field,) = self.fields
+        return {field: [*vocabulary.get(field, ()), label]}
+
+    def cut(self, doc: Doc) -> Cut | None:
+        """Where the Doc is cut into units at prediction; None: nowhere."""
+        return None
+
+    def check_reference(self, doc: Doc) -> bool:
+        """Whether a reference Doc has any annotation for this task."""
+        return True
+
+
+def whole(doc: Doc) -> list[Unit]:
+    """The Doc as one unit; none for an empty Doc."""
+    return [Unit(0, len(doc))] if len(doc) else []
+
+
+def aligned(example: Example, getter: Callable[[Token], str | None]) -> list[str | None]:
+    """A token value of the reference per predicted token; None where tokens do not align or their values differ."""
+    values = [getter(token) for token in example.reference]
+    alignment = example.alignment.x2y
+    result: list[str | None] = []
+    for i in range(len(example.predicted)):
+        found = {values[int(j)] for j in alignment[i]}
+        result.append(found.pop() if len(found) == 1 else None)
+    return result

@@ -1,0 +1,67 @@
+"""Every public name in one table. The entry points in pyproject.toml point here, so that nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import catalogue
+from spacy.util import registry as spacy_registry
+
+from .linearizations.base import Linearization
+
+ARCHITECTURES = {
+    "spacy-emerging.LSTMEncoder.v1": "encoders.lstm:LSTMEncoder",
+    "spacy-emerging.Mamba2Encoder.v1": "encoders.mamba2:Mamba2Encoder",
+    "spacy-emerging.TransformerEncoder.v1": "encoders.transformer:TransformerEncoder",
+    "spacy-emerging.XLSTMEncoder.v1": "encoders.xlstm:XLSTMEncoder",
+    "spacy-emerging.SoftmaxDecoder.v1": "decoders.softmax:SoftmaxDecoder",
+    "spacy-emerging.Labeler.v1": "pipeline.model:LabelerModel",
+}
+
+LINEARIZATIONS = {
+    "spacy-emerging.TokenTags.v1": "linearizations.token_tags:TokenTags",
+    "spacy-emerging.SpanTags.v1": "linearizations.span_tags:SpanTags",
+    "spacy-emerging.AbsoluteDependency.v1": "linearizations.dependency.absolute:AbsoluteDependency",
+    "spacy-emerging.RelativeDependency.v1": "linearizations.dependency.relative:RelativeDependency",
+    "spacy-emerging.BracketingDependency.v1": "linearizations.dependency.bracketing:BracketingDependency",
+}
+
+FACTORIES = {
+    "emerging_tagger": "pipeline.tagger:make_tagger",
+    "emerging_ner": "pipeline.ner:make_ner",
+    "emerging_spans": "pipeline.spans:make_spans",
+    "emerging_parser": "pipeline.parser:make_parser",
+}
+
+READERS = {"spacy-emerging.Corpus.v1": "corpus.reader:Corpus"}
+
+LOGGERS = {"spacy-emerging.ConsoleLogger.v1": "pipeline.logger:ConsoleLogger"}
+
+TABLES = {
+    "spacy_architectures": ARCHITECTURES,
+    "spacy_linearizations": LINEARIZATIONS,
+    "spacy_factories": FACTORIES,
+    "spacy_readers": READERS,
+    "spacy_loggers": LOGGERS,
+}
+"""Entry-point group to names: what pyproject.toml must list (a test compares)."""
+
+_ATTRIBUTES = {target.partition(":")[2]: target for table in TABLES.values() for target in table.values()}
+
+if not hasattr(spacy_registry, "linearizations"):
+    spacy_registry.linearizations = catalogue.create("spacy", "linearizations", entry_points=True)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a registered function's module only when the function is asked for."""
+    if name not in _ATTRIBUTES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _ATTRIBUTES[name].partition(":")
+    return getattr(import_module(f"{__package__}.{module}"), attribute)
+
+
+def linearization(name: str, **settings: Any) -> Linearization:
+    """A linearization by its short or full name, for use without spaCy: `linearization("BracketingDependency", planes=2)`."""
+    full = name if name.startswith("spacy-emerging.") else f"spacy-emerging.{name}.v1"
+    return spacy_registry.linearizations.get(full)(**settings)
