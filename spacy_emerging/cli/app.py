@@ -1,0 +1,17 @@
+"""The `spacy-emerging` script: a list of its commands."""
+
+from __future__ import annotations
+
+import typer
+
+from .convert import convert
+
+app = typer.Typer(name="spacy-emerging", no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def main() -> None:
+    """Post-Transformer sequence models for spaCy: prepare corpora and configs, then train with `spacy train`."""
+
+
+app.command()(convert)

@@ -1,0 +1,44 @@
+"""`spacy-emerging convert`: text corpora to .spacy files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import one_sentence
+
+
+class Format(StrEnum):
+    """The formats that `convert` reads."""
+
+    auto = "auto"
+    conllu = "conllu"
+    iob = "iob"
+
+
+def convert(
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="A corpus file, or a folder of them.", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT.spacy", help="The file to write.", show_default=False)],
+    n_sents: Annotated[int, typer.Option(min=1, help="Sentences per Doc where the file does not mark its documents.")] = 10,
+    format: Annotated[Format, typer.Option(help="How the input is written; auto goes by the extension.")] = Format.auto,
+    lang: Annotated[str, typer.Option(help="Language code of the vocabulary; xx is spaCy's multi-language one.")] = "xx",
+) -> None:
+    """Convert CoNLL-U, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file for training."""
+    # spaCy takes seconds to import, which --help need not wait for.
+    from rich.console import Console
+    from rich.markup import escape
+
+    from ..corpus.convert import convert as write
+    from ..corpus.convert import vocabulary
+
+    with one_sentence():
+        written = write(input, output, vocabulary(lang), n_sents=n_sents, format=format.value)
+    Console().print(
+        f"[green]Wrote[/green] {escape(str(output))}: {written.docs:,} docs, {written.sentences:,} sentences, "
+        f"{written.tokens:,} tokens, {written.entities:,} entities",
+        soft_wrap=True,
+        highlight=False,
+    )

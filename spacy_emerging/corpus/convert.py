@@ -1,0 +1,104 @@
+"""From a text file or a folder of them to one .spacy file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spacy.tokens import Doc, DocBin
+from spacy.util import get_lang_class
+from spacy.vocab import Vocab, create_vocab
+
+from ..errors import CorpusError, SettingError, check_choice
+from .conllu import read_conllu
+from .files import replacing
+from .iob import read_iob
+
+READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {"conllu": read_conllu, "iob": read_iob}
+EXTENSIONS = {
+    ".conllu": "conllu",
+    ".conllup": "conllu",
+    ".iob": "iob",
+    ".iob2": "iob",
+    ".bio": "iob",
+    ".bioes": "iob",
+    ".bilou": "iob",
+    ".conll": "iob",
+    ".tsv": "iob",
+}
+AUTO = "auto"
+
+
+@dataclass
+class Summary:
+    """What was written."""
+
+    docs: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    entities: int = 0
+
+    def add(self, doc: Doc) -> None:
+        """Counts one more Doc."""
+        self.docs += 1
+        self.sentences += sum(1 for _ in doc.sents)
+        self.tokens += len(doc)
+        self.entities += len(doc.ents)
+
+
+def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str = AUTO) -> Iterator[Doc]:
+    """The Docs of a file, or of every corpus file in a folder and its subfolders in the order of their names.
+
+    n_sents: sentences per Doc where a file does not mark its documents; at least 1, 10 is our default.
+    format: "conllu", "iob", or "auto" to go by the extension. In a folder, files of other formats are passed over.
+    Raises CorpusError where nothing can be read, SettingError for an unknown format.
+    """
+    check_choice("convert", "format", format, [AUTO, *READERS])
+    path = Path(path)
+    for file in _files(path, format):
+        yield from READERS[EXTENSIONS[file.suffix.lower()] if format == AUTO else format](file, vocab, n_sents)
+
+
+def _files(path: Path, format: str) -> list[Path]:
+    """The files to read."""
+    known = [extension for extension, name in EXTENSIONS.items() if format in (AUTO, name)]
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in known)
+        if not found:
+            raise CorpusError(f"{path}: the folder holds no corpus file; known extensions are {', '.join(known)}.")
+        return found
+    if not path.exists():
+        raise CorpusError(f"{path}: there is no such file or folder.")
+    if format == AUTO and path.suffix.lower() not in known:
+        raise CorpusError(f"{path}: the extension is none of {', '.join(known)}; name the format with --format conllu or --format iob.")
+    return [path]
+
+
+def vocabulary(lang: str) -> Vocab:
+    """An empty vocabulary of a language. Needs no tokenizer, hence none of the packages some languages ask for.
+
+    lang: a code that spaCy knows. Raises SettingError for another.
+    """
+    try:
+        return create_vocab(lang, get_lang_class(lang).Defaults)
+    except ImportError as error:
+        raise SettingError(f"convert: the language is {lang!r}, which spaCy does not know; use one such as en, or xx for any.") from error
+
+
+def convert(path: str | Path, output: str | Path, vocab: Vocab, n_sents: int = 10, format: str = AUTO) -> Summary:
+    """Writes the Docs of `read_corpus` to one .spacy file, whose folder is made if needed; nothing is written on an error.
+
+    Raises CorpusError for malformed input, SettingError for an output without the extension .spacy.
+    """
+    output = Path(output)
+    if output.suffix != ".spacy":
+        raise SettingError(f"convert: the output is {str(output)!r}, but its name must end in .spacy, or training will not find it.")
+    summary = Summary()
+    packed = DocBin(store_user_data=True)
+    for doc in read_corpus(path, vocab, n_sents, format):
+        packed.add(doc)
+        summary.add(doc)
+    with replacing(output) as unfinished:
+        packed.to_disk(unfinished)
+    return summary

@@ -1,0 +1,60 @@
+"""Text files in with line numbers, whole files out: what every format shares."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import CorpusError
+
+
+def broken(path: Path, line: int, what: str) -> CorpusError:
+    """The error for one line of a file, in the form editors can jump to: `file:line: what`."""
+    return CorpusError(f"{path}:{line}: {what}")
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers from 1, without line ends or byte order mark.
+
+    Only a line feed (or carriage return and line feed) ends a line: other Unicode line breaks may stand inside words.
+    Raises CorpusError where the file cannot be read or a line is not UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            for line, raw in enumerate(stream, start=1):
+                try:
+                    text = raw.decode("utf-8-sig" if line == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise broken(path, line, f"byte {error.start + 1} of the line is not UTF-8; save the file in UTF-8.") from error
+                yield line, text.removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be read ({error.strerror}).") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside `path` to write to, and moves the file into place if all went well; else removes it.
+
+    Missing folders are made. Raises CorpusError where the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be written ({error.strerror}); choose another place for the output.") from error
+    os.close(handle)
+    try:
+        yield Path(name)
+        # Temporary files are private; the finished one gets the rights that any new file of this user has.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, path)
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be written ({error.strerror}); choose another place for the output.") from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
