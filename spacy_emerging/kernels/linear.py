@@ -1,0 +1,53 @@
+"""Matrix products of token-wise layers, through the fastest float32 routine that the CPU build of torch holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(T, I) to (T, O): x weight^T + bias, as `torch.nn.functional.linear`.
+
+    In float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast where the BLAS is
+    Intel's and the processor is not.
+    """
+    if HAS_ONEDNN and x.dim() == 2 and len(x) and _plain_float32(x, weight):
+        return _OneDNNLinear.apply(x, weight, bias)
+    return functional.linear(x, weight, bias)
+
+
+def project(x: Tensor, layer: nn.Linear) -> Tensor:
+    """(T, I) to (T, O) by an nn.Linear."""
+    return linear(x, layer.weight, layer.bias)
+
+
+def _plain_float32(x: Tensor, weight: Tensor) -> bool:
+    on_cpu = x.device.type == weight.device.type == "cpu"
+    return on_cpu and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+class _OneDNNLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        need_x, need_weight, need_bias = ctx.needs_input_grad
+        grad_x = _product(grad, weight.t()) if need_x else None
+        grad_weight = _product(grad.t(), x.t()) if need_weight else None
+        return grad_x, grad_weight, grad.sum(0) if need_bias else None

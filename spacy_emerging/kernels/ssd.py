@@ -1,0 +1,97 @@
+"""State-space duality, the sequence mixer of Mamba-2 (arXiv 2405.21060): a linear recurrence with one decay per head.
+
+    state[t] = exp(dt[t] a) state[t-1] + dt[t] b[t] x[t]^T          y[t] = c[t]^T state[t] + skip x[t]
+
+Letters: G groups of sequences with parameters of their own (the two directions), B sequences per group, L tokens, H heads,
+P width of a head, N width of the state, Q tokens of a chunk, S = G x B x chunks. Causal: padding belongs at the end, where it
+influences no token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def ssd_reference(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:
+    """The recurrence token by token, as it is defined: slow, and right in any precision. Shapes as in `ssd`."""
+    decay = torch.exp(dt * a[:, None, None])
+    state = x.new_zeros((*x.shape[:2], x.shape[3], b.shape[-1], x.shape[4]))  # (G, B, H, N, P)
+    steps = []
+    for t in range(x.shape[2]):
+        scaled = dt[:, :, t, :, None] * x[:, :, t]  # (G, B, H, P)
+        state = decay[:, :, t, :, None, None] * state + b[:, :, t, None, :, None] * scaled[..., None, :]
+        steps.append(torch.einsum("gbn,gbhnp->gbhp", c[:, :, t], state))
+    return torch.stack(steps, 2) + skip[:, None, None, :, None] * x
+
+
+def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int) -> Tensor:
+    """The same, chunk by chunk: inside a chunk one batched matrix product, between chunks a carried state.
+
+    x: (G, B, L, H, P). dt: (G, B, L, H), step sizes, at least 0. a: (G, H), at most 0. b, c: (G, B, L, N). skip: (G, H).
+    chunk: at most so many tokens in a chunk; any number works and changes nothing but the speed. Recommended 32 to 128.
+    Returns (G, B, L, H, P). Time and memory are linear in L. Computed in at least float32, whatever autocast says, since decays
+    are differences of cumulative sums.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x, dt, a, b, c, skip = (t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in (x, dt, a, b, c, skip))
+        return _chunkwise(x, dt, a, b, c, skip, chunk)
+
+
+def _chunkwise(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int) -> Tensor:
+    groups, batch, length, heads, width = x.shape
+    chunks = -(-length // chunk)
+    size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
+    missing = chunks * size - length
+    if missing:
+        x, dt, b, c = (functional.pad(t, (0, 0) * (t.dim() - 3) + (0, missing)) for t in (x, dt, b, c))
+    cut = groups * batch * chunks
+    x = x.reshape(cut, size, heads, width)
+    b, c = b.reshape(cut, size, -1), c.reshape(cut, size, -1)
+    log_decay = (dt * a[:, None, None]).reshape(cut, size, heads).transpose(1, 2)
+    decayed = log_decay.cumsum(-1)  # (S, H, Q): log of the decay from before the chunk to after token i
+    dt = dt.reshape(cut, size, heads).transpose(1, 2)
+    weights = _within(decayed, dt, b, c)
+    per_group = skip[:, None, :, None].expand(groups, batch * chunks, heads, size).reshape(cut, heads, size)
+    weights = weights + torch.diag_embed(per_group)
+    y = torch.matmul(weights, x.transpose(1, 2)).transpose(1, 2)  # (S, Q, H, P)
+    if chunks > 1:
+        y = y + _between(x, decayed, dt, b, c, chunks)
+    return y.reshape(groups, batch, chunks * size, heads, width)[:, :, :length]
+
+
+def _within(decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """(S, H, Q, Q): how much token j of a chunk (last axis) gives to token i, for j up to i."""
+    size = decayed.shape[-1]
+    future = torch.full((size, size), -torch.inf, dtype=decayed.dtype, device=decayed.device).triu(1)
+    decay = torch.exp(decayed[..., :, None] - decayed[..., None, :] + future)
+    return decay * torch.bmm(c, b.mT)[:, None] * dt[..., None, :]
+
+
+def _between(x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, chunks: int) -> Tensor:
+    """(S, Q, H, P): what tokens get from all earlier chunks."""
+    cut, size, heads, width = x.shape
+    to_end = (torch.exp(decayed[..., -1:] - decayed) * dt).transpose(1, 2)  # (S, Q, H)
+    added = torch.bmm(b.mT, (x * to_end[..., None]).flatten(2))  # (S, N, H * P)
+    added = added.reshape(-1, chunks, added.shape[1], heads, width)
+    kept = torch.exp(decayed[..., -1]).reshape(-1, chunks, 1, heads, 1)
+    state = torch.zeros_like(added[:, 0])
+    states = []
+    for add, keep in zip(added.unbind(1), kept.unbind(1), strict=True):
+        states.append(state)
+        state = keep * state + add
+    carried = torch.stack(states, 1).reshape(cut, -1, heads * width)
+    read = torch.bmm(c, carried).reshape(cut, size, heads, width)
+    return read * torch.exp(decayed).transpose(1, 2)[..., None]
+
+
+def ssd_cuda(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:
+    """The same for one group, by the vendors' kernel: x (B, L, H, P), dt (B, L, H), a and skip (H,), b and c (B, L, N)."""
+    from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+
+    return mamba_chunk_scan_combined(x, dt, a, b[:, :, None], c[:, :, None], VENDOR_CHUNK, D=skip)
+
+
+VENDOR_CHUNK = 256
+"""Tokens per chunk on a GPU: the vendors' default."""
