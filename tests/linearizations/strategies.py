@@ -1,0 +1,73 @@
+"""Structures to test linearizations with: hypothesis strategies, and every small tree."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+from hypothesis import strategies as st
+
+from spacy_emerging.structures import DependencyTree, Spans, StructureError
+
+LABELS = st.text(min_size=1, max_size=4)
+"""Labels of any characters, so that no encoding relies on separators being absent."""
+
+
+@cache
+def single_root_trees(n: int) -> tuple[DependencyTree, ...]:
+    """Every tree with one root over n words, found by trying all (n + 1) ** n head vectors."""
+    found = []
+    for heads in itertools.product(range(n + 1), repeat=n):
+        if heads.count(0) == 1:
+            try:
+                found.append(DependencyTree(heads, tuple(f"r{i}" for i in range(n))))
+            except StructureError:
+                continue
+    return tuple(found)
+
+
+def all_small_trees() -> list[DependencyTree]:
+    """The 1 + 2 + 9 + 64 + 625 trees (Cayley) of one to five words."""
+    return [tree for n in range(1, 6) for tree in single_root_trees(n)]
+
+
+@st.composite
+def dependency_trees(draw: st.DrawFn, max_size: int = 25, several_roots: bool = False) -> DependencyTree:
+    """Any tree: words in random order, each attached to an earlier one of that order."""
+    n = draw(st.integers(0, max_size))
+    order = draw(st.permutations(range(1, n + 1)))
+    heads = [0] * n
+    for place, word in enumerate(order[1:], 1):
+        above = draw(st.integers(-1 if several_roots else 0, place - 1))
+        heads[word - 1] = 0 if above < 0 else order[above]
+    return DependencyTree(tuple(heads), tuple(draw(st.lists(LABELS, min_size=n, max_size=n))))
+
+
+@st.composite
+def projective_trees(draw: st.DrawFn, max_size: int = 25) -> DependencyTree:
+    """Projective trees with one root, built top down: every stretch of words takes one of them as head."""
+    n = draw(st.integers(0, max_size))
+    heads = [0] * n
+    stretches = [(0, n, 0)]
+    while stretches:
+        start, end, head = stretches.pop()
+        while start < end:
+            # Below the artificial root the whole sentence is one stretch, elsewhere siblings share the words.
+            stop = end if head == 0 else draw(st.integers(start + 1, end))
+            word = draw(st.integers(start + 1, stop))
+            heads[word - 1] = head
+            stretches += [(start, word - 1, word), (word, stop, word)]
+            start = stop
+    return DependencyTree(tuple(heads), tuple(draw(st.lists(LABELS, min_size=n, max_size=n))))
+
+
+@st.composite
+def spans(draw: st.DrawFn, max_size: int = 15) -> Spans:
+    """Any spans that do not overlap."""
+    n = draw(st.integers(0, max_size))
+    cuts = sorted(draw(st.sets(st.integers(0, n), max_size=n + 1)))
+    pairs = [(start, end) for start, end in itertools.pairwise(cuts) if draw(st.booleans())]
+    return Spans(n, tuple((draw(LABELS), start, end) for start, end in pairs))
+
+
+TAGS = st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=15)

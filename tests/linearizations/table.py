@@ -1,0 +1,58 @@
+"""Every linearization with the structures it covers. A new one gets one row, and the whole suite runs over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from spacy_emerging.linearizations.base import Linearization
+from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
+from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
+from spacy_emerging.linearizations.dependency.relative import RelativeDependency
+from spacy_emerging.linearizations.span_tags import SpanTags
+from spacy_emerging.linearizations.token_tags import TokenTags
+from spacy_emerging.structures import DependencyTree, Spans
+
+from .strategies import TAGS, dependency_trees, projective_trees, spans
+
+
+class Row(NamedTuple):
+    """What the suite must know of a linearization."""
+
+    name: str
+    make: Callable[[], Linearization]
+    covered: st.SearchStrategy[Any]  # structures that decode(encode(x)) must give back
+    valid: st.SearchStrategy[Any]  # structures that encode must at least accept
+    kind: type
+    alphabet: str  # what labels are made of, to make arbitrary labels that are nearly right
+
+
+DEPENDENCY = [
+    Row("absolute", AbsoluteDependency, dependency_trees(), dependency_trees(several_roots=True), DependencyTree, "0123456789-"),
+    Row("relative", RelativeDependency, dependency_trees(), dependency_trees(several_roots=True), DependencyTree, "0123456789-"),
+    Row(
+        "bracketing, 1 plane",
+        lambda: BracketingDependency(planes=1),
+        projective_trees(),
+        dependency_trees(several_roots=True),
+        DependencyTree,
+        "\\></*",
+    ),
+    Row(
+        "bracketing, planes for every arc",
+        lambda: BracketingDependency(planes=25),
+        dependency_trees(),
+        dependency_trees(several_roots=True),
+        DependencyTree,
+        "\\></*",
+    ),
+    Row("bracketing, 2 planes", BracketingDependency, projective_trees(), dependency_trees(several_roots=True), DependencyTree, "\\></*"),
+]
+FLAT = [
+    Row("token tags", lambda: TokenTags(("pos", "morph")), TAGS, TAGS, list, "ab"),
+    Row("span tags, bio", lambda: SpanTags("bio"), spans(), spans(), Spans, "BIO-x"),
+    Row("span tags, bilou", SpanTags, spans(), spans(), Spans, "BILUO-x"),
+]
+ROWS = DEPENDENCY + FLAT
