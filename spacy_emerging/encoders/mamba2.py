@@ -57,6 +57,16 @@ class RMSNorm(nn.Module):
         return rms_norm(x, self.weight) if gate is None else gated_rms_norm(x, gate, self.weight)
 
 
+class DepthwiseWeights(nn.Module):
+    """Weight (D, 1, width) and bias (D,) of a depthwise convolution, named, shaped and drawn as those of `nn.Conv1d`."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(width)
+        self.weight = nn.Parameter(torch.empty(channels, 1, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+
 class Mixer(nn.Module):
     """The parameters of one direction, with the names and shapes of `mamba_ssm.modules.mamba2.Mamba2` (one group of B and C).
 
@@ -72,7 +82,7 @@ class Mixer(nn.Module):
             self.out_proj = nn.Linear(shape.inner, shape.width, bias=False)
             with torch.no_grad():
                 self.out_proj.weight /= math.sqrt(shape.depth)
-        self.conv1d = nn.Conv1d(shape.channels, shape.channels, shape.conv_width, groups=shape.channels, padding=shape.conv_width - 1)
+        self.conv1d = DepthwiseWeights(shape.channels, shape.conv_width)
         step = torch.exp(torch.empty(shape.heads).uniform_(math.log(0.001), math.log(0.1)))
         self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
         self.A_log = nn.Parameter(torch.empty(shape.heads).uniform_(1.0, 16.0).log())
@@ -134,15 +144,15 @@ class ForwardLayer(nn.Module):
     def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
         super().__init__()
         self.norm = RMSNorm(shape.width)
-        self.mixer = Mixer(shape)
+        self.forward_mixer = Mixer(shape)
         self.scan = scan
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, rest = _enter(self.mixer, self.norm(tokens))
-        (y,) = self.scan([self.mixer], [rest], layout)
-        return tokens + self.dropout(project(self.mixer.norm(y, gate), self.mixer.out_proj))
+        gate, rest = _enter(self.forward_mixer, self.norm(tokens))
+        (y,) = self.scan([self.forward_mixer], [rest], layout)
+        return tokens + self.dropout(_leave(self.forward_mixer, y, gate))
 
 
 class AddLayer(nn.Module):
@@ -154,17 +164,17 @@ class AddLayer(nn.Module):
     def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
         super().__init__()
         self.norm = RMSNorm(shape.width)
-        self.mixer = Mixer(shape)
+        self.forward_mixer = Mixer(shape)
         self.backward_mixer = Mixer(shape, projections=False)
         self.scan = scan
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, rest = _enter(self.mixer, self.norm(tokens))
-        y, reverse = self.scan([self.mixer, self.backward_mixer], [rest, layout.flip(rest)], layout)
-        both = self.mixer.norm(y, gate) + self.backward_mixer.norm(layout.flip(reverse), gate)
-        return tokens + self.dropout(project(both, self.mixer.out_proj))
+        gate, rest = _enter(self.forward_mixer, self.norm(tokens))
+        y, reverse = self.scan([self.forward_mixer, self.backward_mixer], [rest, layout.flip(rest)], layout)
+        both = self.forward_mixer.norm(y, gate) + self.backward_mixer.norm(layout.flip(reverse), gate)
+        return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
 
 
 class ConcatLayer(nn.Module):
@@ -173,22 +183,26 @@ class ConcatLayer(nn.Module):
     def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
         super().__init__()
         self.down = nn.Linear(2 * shape.width, 2 * shape.width)  # the maps of both directions, one above the other
-        self.norms = nn.ModuleList(RMSNorm(shape.width) for _ in range(2))
-        self.mixers = nn.ModuleList(Mixer(shape) for _ in range(2))
+        self.forward_norm, self.backward_norm = RMSNorm(shape.width), RMSNorm(shape.width)
+        self.forward_mixer, self.backward_mixer = Mixer(shape), Mixer(shape)
         self.scan = scan
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         left, right = project(tokens, self.down).chunk(2, -1)
-        streams = [left, layout.flip(right)]
-        entered = [_enter(mixer, norm(stream)) for mixer, norm, stream in zip(self.mixers, self.norms, streams, strict=True)]
-        scanned = self.scan(list(self.mixers), [rest for _, rest in entered], layout)
-        out = [
-            stream + self.dropout(project(mixer.norm(y, gate), mixer.out_proj))
-            for stream, mixer, y, (gate, _) in zip(streams, self.mixers, scanned, entered, strict=True)
-        ]
-        return torch.cat([out[0], layout.flip(out[1])], -1)
+        right = layout.flip(right)
+        left_gate, left_rest = _enter(self.forward_mixer, self.forward_norm(left))
+        right_gate, right_rest = _enter(self.backward_mixer, self.backward_norm(right))
+        left_y, right_y = self.scan([self.forward_mixer, self.backward_mixer], [left_rest, right_rest], layout)
+        left = left + self.dropout(_leave(self.forward_mixer, left_y, left_gate))
+        right = right + self.dropout(_leave(self.backward_mixer, right_y, right_gate))
+        return torch.cat([left, layout.flip(right)], -1)
+
+
+def _leave(mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
+    """What was scanned and the gate z, both (T, inner), to (T, D)."""
+    return project(mixer.norm(y, gate), mixer.out_proj)
 
 
 def _enter(mixer: Mixer, tokens: Tensor) -> tuple[Tensor, Tensor]:
