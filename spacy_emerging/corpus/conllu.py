@@ -69,7 +69,7 @@ def survey(path: Path) -> Annotated:
             if not (mentions and tags):
                 for name, value in row.misc():
                     mentions = mentions or name == "Entity"
-                    tags = tags or (name in TAG_NAMES and is_chunk_tag(value))
+                    tags = tags or name == "NER" or (name in TAG_NAMES and is_chunk_tag(value))
     if empty:
         raise CorpusError(f"{path}: the file holds no sentences; check that it is the right file and not truncated.")
     return Annotated(UPOS in columns, XPOS in columns, FEATS in columns, LEMMA in columns, mentions, tags)

@@ -28,8 +28,12 @@ def write_conllu(docs: Iterable[Doc], path: str | Path) -> None:
     Raises CorpusError for a token that is white space or holds a tab or line break: CoNLL-U has no way to write it.
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(f"{HEADER}\n")
+        headed = False
         for number, doc in enumerate(docs, start=1):
+            # A file with this header annotates mentions, even if it has none.
+            if not headed and MENTIONS_KEY in doc.spans:
+                stream.write(f"{HEADER}\n")
+                headed = True
             for text in _sentences(doc, number):
                 stream.write(text)
 

@@ -22,9 +22,9 @@ from .documents import Sentence, grouped, make_doc
 from .files import broken, numbered_lines
 from .tags import OUTSIDE, chunks, is_bare_tag, is_chunk_tag
 
-METADATA = re.compile(r"# ?[\w.]+(?: id)? = |# (?:newdoc|newpar)\b")
-NEW_DOC = re.compile(r"# ?newdoc\b")
-TEXT = re.compile(r"# ?text = (.*)")
+METADATA = re.compile(r"# [\w.]+(?: id)? =|# (?:newdoc|newpar)\b")
+NEW_DOC = re.compile(r"# newdoc\b")
+TEXT = re.compile(r"# text = ?(.*)")
 SPACES = re.compile(r" +")
 DOC_START = "-DOCSTART-"
 NUMBERED_COLUMNS = 5

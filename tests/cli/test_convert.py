@@ -1,0 +1,123 @@
+"""`spacy-emerging convert` from the outside."""
+
+from pathlib import Path
+
+import pytest
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+from spacy_emerging.cli.app import app
+from spacy_emerging.corpus.annotations import graph_arcs
+
+CONLLU = "1\tAnn\tAnn\tPROPN\tNNP\t_\t2\tnsubj\t2:nsubj\tNER=B-PER\n2\tleft\tleave\tVERB\tVBD\t_\t0\troot\t0:root\t_\n\n"
+IOB = "Ann B-PER\nleft O\n\n"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+def docs_in(path: Path):
+    return list(DocBin().from_disk(path).get_docs(Vocab()))
+
+
+@pytest.fixture
+def output(tmp_path) -> Path:
+    return tmp_path / "out" / "corpus.spacy"
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.conllu", CONLLU), ("a.iob", IOB), ("a.iob2", IOB), ("a.tsv", IOB), ("a.conll", IOB)])
+def test_a_file_becomes_a_spacy_file_and_a_summary(tmp_path, output, name, text):
+    (tmp_path / name).write_text(text * 12)
+    result = run(tmp_path / name, output)
+    assert result.exit_code == 0, result.output
+    assert "2 docs, 12 sentences, 24 tokens, 12 entities" in result.stdout
+    docs = docs_in(output)
+    assert [len(doc) for doc in docs] == [20, 4]
+    assert docs[0].ents[0].label_ == "PER"
+    assert len(list(docs[0].sents)) == 10
+
+
+def test_user_data_is_stored(tmp_path, output):
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    run(tmp_path / "a.conllu", output)
+    assert graph_arcs(docs_in(output)[0]) == [(2, 1, "nsubj"), (0, 2, "root")]
+
+
+def test_the_number_of_sentences_in_a_doc_can_be_chosen(tmp_path, output):
+    (tmp_path / "a.conllu").write_text(CONLLU * 5)
+    assert run(tmp_path / "a.conllu", output, "--n-sents", 2).exit_code == 0
+    assert [len(doc) for doc in docs_in(output)] == [4, 4, 2]
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path, output):
+    (tmp_path / "b.conllu").write_text(CONLLU)
+    (tmp_path / "a.iob").write_text("Bob B-PER\n")
+    (tmp_path / "README.md").write_text("about it")
+    assert run(tmp_path, output).exit_code == 0
+    assert [doc[0].text for doc in docs_in(output)] == ["Bob", "Ann"]
+
+
+def test_the_format_can_be_named(tmp_path, output):
+    (tmp_path / "test.annotated").write_text(IOB)
+    assert run(tmp_path / "test.annotated", output, "--format", "iob").exit_code == 0
+    assert len(docs_in(output)) == 1
+
+
+def test_a_language_needs_no_tokenizer_of_its_own(tmp_path, output):
+    (tmp_path / "a.iob").write_text(IOB)
+    assert run(tmp_path / "a.iob", output, "--lang", "ja").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("a.conllu", CONLLU.encode() + b"1\tx\n", [], "a.conllu:4: the line has 2 columns"),
+        ("a.conllu", CONLLU.replace("2\tnsubj\t", "x\tnsubj\t").encode(), [], "a.conllu:1: the head of word 1 is 'x'"),
+        ("a.conllu", CONLLU.replace("0\troot", "1\tdep").encode(), [], "a.conllu:1: "),
+        ("a.conllu", b"", [], "a.conllu: the file holds no sentences"),
+        ("a.iob", b"a O\nb\n", [], "a.iob:2: "),
+        ("a.iob", b"a O\n\xff O\n", [], "a.iob:2: byte 1"),
+        ("a.txt", b"some text", [], "a.txt: the extension is none of"),
+        ("a.iob", IOB.encode(), ["--lang", "qq"], "'qq'"),
+    ],
+)
+def test_bad_input_gives_one_sentence_and_no_file(tmp_path, output, name, content, options, message):
+    # given an older output beside which nothing may be left lying
+    output.parent.mkdir()
+    output.write_bytes(b"old")
+    (tmp_path / name).write_bytes(content)
+    # when bad input is converted
+    result = run(tmp_path / name, output, *options)
+    # then the exit code is 1, the error one line, and the output untouched
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+    assert [file.name for file in output.parent.iterdir()] == ["corpus.spacy"]
+    assert output.read_bytes() == b"old"
+
+
+def test_a_missing_input_an_empty_folder_and_another_extension_are_refused(tmp_path, output):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.iob").write_text(IOB)
+    for arguments, message in [
+        ((tmp_path / "absent.conllu", output), "absent.conllu: there is no such file"),
+        ((tmp_path / "empty", output), "the folder holds no corpus file"),
+        ((tmp_path / "a.iob", tmp_path / "out.txt"), "must end in .spacy"),
+        ((tmp_path / "a.iob", tmp_path / "a.iob" / "out.spacy"), "cannot be written"),
+    ]:
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert message in result.stderr
+    assert not output.exists()
+
+
+def test_one_broken_file_in_a_folder_stops_all(tmp_path, output):
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    (tmp_path / "b.conllu").write_text("1\tx\n")
+    result = run(tmp_path, output)
+    assert result.exit_code == 1
+    assert "b.conllu:1: " in result.stderr
+    assert not output.exists()

@@ -1,0 +1,91 @@
+"""Docs to CoNLL-U and back."""
+
+import conllu as independent_reader
+import pytest
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from spacy_emerging.corpus.annotations import MENTIONS_KEY, graph_arcs, surface_ranges
+from spacy_emerging.corpus.conllu import read_conllu
+from spacy_emerging.corpus.conllu_writer import write_conllu
+from spacy_emerging.errors import CorpusError
+
+TEXT = """
+    # newdoc
+    # text = João vai às compras.
+    1  João  João  PROPN  NNP  _  2  nsubj  2:nsubj  Entity=(1-person)
+    2  vai  ir  VERB  V  Mood=Ind|Tense=Pres  0  root  0:root  _
+    3-4  às  _  _  _  _  _  _  _  _
+    3  a  a  ADP  P  _  5  case  5:case  _
+    4  as  o  DET  D  Definite=Def  5  det  5:det  _
+    5  compras  compra  NOUN  NN  _  2  obl  2:obl:a|5.1:obj  Entity=(2-event(3-geo-%28x%29)2)|SpaceAfter=No
+    5.1  fazer  fazer  VERB  V  _  _  _  2:xcomp  _
+    6  .  .  PUNCT  .  _  2  punct  2:punct  _
+
+    # text = phỏng vấn
+    1  phỏng vấn  phỏng vấn  VERB  V  _  0  root  0:root  SpaceAfter=No
+
+    # newdoc
+    # text = Sim
+    1  Sim  sim  INTJ  UH  _  0  root  0:root  _
+"""
+
+
+def kept(doc: Doc):
+    """Everything that a CoNLL-U file tells about a Doc."""
+    tokens = [
+        (token.text, token.whitespace_, token.lemma_, token.pos_, token.tag_, str(token.morph), token.head.i, token.dep_)
+        + (token.is_sent_start, token.ent_iob_, token.ent_type_)
+        for token in doc
+    ]
+    spans = {key: [(span.start, span.end, span.label_) for span in group] for key, group in doc.spans.items()}
+    return tokens, graph_arcs(doc), surface_ranges(doc), spans
+
+
+def test_read_write_read_keeps_everything(conllu, tmp_path):
+    # given Docs that were read, with multiword token, graph, nested mentions and two documents
+    docs = conllu(TEXT)
+    # when they are written and read again
+    write_conllu(docs, tmp_path / "again.conllu")
+    again = list(read_conllu(tmp_path / "again.conllu", Vocab()))
+    # then nothing has changed
+    assert [kept(doc) for doc in again] == [kept(doc) for doc in docs]
+    assert surface_ranges(again[0]) and graph_arcs(again[0]) and again[0].spans[MENTIONS_KEY]
+
+
+def test_the_text_comment_is_the_surface_text(conllu, write, tmp_path):
+    docs = conllu(TEXT)
+    write_conllu(docs, tmp_path / "again.conllu")
+    sentences = independent_reader.parse((tmp_path / "again.conllu").read_text(encoding="utf-8"))
+    assert [sentence.metadata["text"] for sentence in sentences] == ["João vai às compras.", "phỏng vấn", "Sim"]
+    assert len({sentence.metadata["sent_id"] for sentence in sentences}) == 3
+
+
+def test_entities_without_mentions_are_written_as_tags(conllu, tmp_path):
+    doc = Doc(Vocab(), words=["New", "York", "sleeps"], ents=["B-geo-loc", "I-geo-loc", "O"], sent_starts=[True, False, False])
+    write_conllu([doc], tmp_path / "ents.conllu")
+    (again,) = read_conllu(tmp_path / "ents.conllu", Vocab())
+    assert kept(again) == kept(doc)
+
+
+def test_a_doc_without_annotation_gets_none(tmp_path):
+    write_conllu([Doc(Vocab(), words=["a", "b"])], tmp_path / "bare.conllu")
+    (again,) = read_conllu(tmp_path / "bare.conllu", Vocab())
+    assert not any(again.has_annotation(name) for name in ("LEMMA", "POS", "TAG", "MORPH", "DEP", "ENT_IOB"))
+
+
+def test_the_root_relation_of_spacys_parser_is_written_as_root(tmp_path):
+    doc = Doc(Vocab(), words=["He", "left"], heads=[1, 1], deps=["nsubj", "ROOT"])
+    write_conllu([doc], tmp_path / "root.conllu")
+    (again,) = read_conllu(tmp_path / "root.conllu", Vocab())
+    assert again[1].dep_ == "root"
+
+
+@pytest.mark.parametrize("word", ["\n", " ", "a\tb"])
+def test_a_token_that_the_format_cannot_hold_is_refused_and_the_old_file_stays(tmp_path, word):
+    path = tmp_path / "kept.conllu"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(CorpusError, match="token 1 of Doc 1"):
+        write_conllu([Doc(Vocab(), words=["a", word])], path)
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.conllu"]
+    assert path.read_text(encoding="utf-8") == "old"
