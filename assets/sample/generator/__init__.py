@@ -1,0 +1,1 @@
+"""A small grammar of English-looking sentences, and the writers that turn its derivations into files."""
