@@ -97,18 +97,21 @@ class Scan(nn.Module):
         super().__init__()
         self.shape, self.backend, self.chunk = shape, backend, chunk
 
-    def forward(self, mixers: Sequence[Mixer], inputs: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        """Per mixer (T, x + B + C + dt), in its own reading order, to (T, inner)."""
+    def enter(self, mixer: Mixer, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(T, D) to the gate z (T, inner), x + B + C (T, channels) and dt (T, H)."""
+        gate, mixed, dt = project(tokens, mixer.in_proj).split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
+        return gate, mixed, dt
+
+    def forward(self, mixers: Sequence[Mixer], mixed: Sequence[Tensor], dt: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Per mixer x + B + C (T, channels) and dt (T, H), in its own reading order, to (T, inner)."""
         groups = len(mixers)
         if groups == 2:
             layout = layout.doubled()
-        padded = layout.pad(torch.cat(tuple(inputs)) if groups == 2 else inputs[0])
-        padded = padded.reshape(groups, -1, *padded.shape[1:])  # (G, B, L, x + B + C + dt)
-        mixed, dt = padded.split([self.shape.channels, self.shape.heads], -1)
-        if self._on_kernels(padded):
-            y = torch.stack([self._by_kernels(*each) for each in zip(mixers, mixed, dt, strict=True)])
+        all_mixed, all_dt = (layout.pad(_join(parts)).unflatten(0, (groups, -1)) for parts in (mixed, dt))  # (G, B, L, ...)
+        if self._on_kernels(all_dt):
+            y = torch.stack([self._by_kernels(*each) for each in zip(mixers, all_mixed, all_dt, strict=True)])
         else:
-            y = self._by_torch(mixers, mixed, dt)
+            y = self._by_torch(mixers, all_mixed, all_dt)
         return list(layout.unpad(y.flatten(0, 1).flatten(2)).chunk(groups))
 
     def _on_kernels(self, tensor: Tensor) -> bool:
@@ -138,6 +141,10 @@ class Scan(nn.Module):
         return x.unflatten(-1, (self.shape.heads, self.shape.head_width)), b, c
 
 
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(tuple(parts)) if len(parts) > 1 else parts[0]
+
+
 class ForwardLayer(nn.Module):
     """One block from left to right: x + mixer(norm(x))."""
 
@@ -150,8 +157,8 @@ class ForwardLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, rest = _enter(self.forward_mixer, self.norm(tokens))
-        (y,) = self.scan([self.forward_mixer], [rest], layout)
+        gate, mixed, dt = self.scan.enter(self.forward_mixer, self.norm(tokens))
+        (y,) = self.scan([self.forward_mixer], [mixed], [dt], layout)
         return tokens + self.dropout(_leave(self.forward_mixer, y, gate))
 
 
@@ -171,8 +178,9 @@ class AddLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, rest = _enter(self.forward_mixer, self.norm(tokens))
-        y, reverse = self.scan([self.forward_mixer, self.backward_mixer], [rest, layout.flip(rest)], layout)
+        gate, mixed, dt = self.scan.enter(self.forward_mixer, self.norm(tokens))
+        mixers = [self.forward_mixer, self.backward_mixer]
+        y, reverse = self.scan(mixers, [mixed, layout.flip(mixed)], [dt, layout.flip(dt)], layout)
         both = self.forward_mixer.norm(y, gate) + self.backward_mixer.norm(layout.flip(reverse), gate)
         return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
 
@@ -192,9 +200,10 @@ class ConcatLayer(nn.Module):
         """(T, D) to (T, D)."""
         left, right = project(tokens, self.down).chunk(2, -1)
         right = layout.flip(right)
-        left_gate, left_rest = _enter(self.forward_mixer, self.forward_norm(left))
-        right_gate, right_rest = _enter(self.backward_mixer, self.backward_norm(right))
-        left_y, right_y = self.scan([self.forward_mixer, self.backward_mixer], [left_rest, right_rest], layout)
+        left_gate, left_mixed, left_dt = self.scan.enter(self.forward_mixer, self.forward_norm(left))
+        right_gate, right_mixed, right_dt = self.scan.enter(self.backward_mixer, self.backward_norm(right))
+        mixers = [self.forward_mixer, self.backward_mixer]
+        left_y, right_y = self.scan(mixers, [left_mixed, right_mixed], [left_dt, right_dt], layout)
         left = left + self.dropout(_leave(self.forward_mixer, left_y, left_gate))
         right = right + self.dropout(_leave(self.backward_mixer, right_y, right_gate))
         return torch.cat([left, layout.flip(right)], -1)
@@ -203,13 +212,6 @@ class ConcatLayer(nn.Module):
 def _leave(mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
     """What was scanned and the gate z, both (T, inner), to (T, D)."""
     return project(mixer.norm(y, gate), mixer.out_proj)
-
-
-def _enter(mixer: Mixer, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, D) to the gate z (T, inner) and to what is scanned (T, x + B + C + dt)."""
-    inner = mixer.out_proj.in_features
-    gate, rest = project(tokens, mixer.in_proj).tensor_split([inner], -1)
-    return gate, rest
 
 
 class Mamba2(nn.Module):

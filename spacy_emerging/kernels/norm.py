@@ -1,9 +1,12 @@
-"""Root-mean-square normalisation, plain and gated."""
+"""Root-mean-square normalisation, plain and gated, each one step of the graph with its backward pass written out."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 EPSILON = 1e-5
@@ -11,11 +14,38 @@ EPSILON = 1e-5
 
 
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
-    """(..., D) to (..., D): x / sqrt(mean(x^2) + epsilon) * weight (arXiv 1910.07467), in at least float32."""
-    exact = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    return (exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + EPSILON)).to(x.dtype) * weight
+    """(T, D) to (T, D): x / sqrt(mean(x^2) + epsilon) * weight (arXiv 1910.07467), in at least float32."""
+    return _RMSNorm.apply(_exact(x), None, weight).to(x.dtype)
 
 
 def gated_rms_norm(x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
-    """(..., D) to (..., D): rms_norm(x * silu(gate)), the normalisation before Mamba-2's out-projection (arXiv 2405.21060, section 7.1)."""
-    return rms_norm(x * functional.silu(gate), weight)
+    """(T, D) to (T, D): rms_norm(x * silu(gate)), the normalisation before Mamba-2's out-projection (arXiv 2405.21060, section 7.1)."""
+    return _RMSNorm.apply(_exact(x), _exact(gate), weight).to(x.dtype)
+
+
+def _exact(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor | None, weight: Tensor) -> Tensor:
+        opened = None if gate is None else functional.silu(gate)
+        gated = x if opened is None else x * opened
+        mean_square = torch.linalg.vector_norm(gated, dim=-1, keepdim=True).square_() / x.shape[-1]
+        scale = torch.rsqrt(mean_square + EPSILON)
+        ctx.save_for_backward(x, gate, weight, opened, gated, scale)
+        return (gated * scale).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, gate, weight, opened, gated, scale = ctx.saved_tensors
+        along = grad * gated
+        grad_weight = (scale.t() @ along)[0]
+        pull = (along @ weight)[:, None] * scale.pow(3) / -x.shape[-1]
+        grad_gated = (grad * weight).mul_(scale).addcmul_(gated, pull)
+        if gate is None:
+            return grad_gated, None, grad_weight
+        grad_gate = torch.ops.aten.silu_backward(grad_gated * x, gate)
+        return grad_gated.mul_(opened), grad_gate, grad_weight

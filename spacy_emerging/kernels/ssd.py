@@ -9,8 +9,11 @@ influences no token.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -52,21 +55,47 @@ def _chunkwise(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Ten
     log_decay = (dt * a[:, None, None]).reshape(cut, size, heads).transpose(1, 2)
     decayed = log_decay.cumsum(-1)  # (S, H, Q): log of the decay from before the chunk to after token i
     dt = dt.reshape(cut, size, heads).transpose(1, 2)
-    weights = _within(decayed, dt, b, c)
-    per_group = skip[:, None, :, None].expand(groups, batch * chunks, heads, size).reshape(cut, heads, size)
-    weights = weights + torch.diag_embed(per_group)
-    y = torch.matmul(weights, x.transpose(1, 2)).transpose(1, 2)  # (S, Q, H, P)
+    skip = skip[:, None].expand(groups, batch * chunks, heads).reshape(cut, heads)
+    y = _Within.apply(x, decayed, dt, b, c, skip)
     if chunks > 1:
         y = y + _between(x, decayed, dt, b, c, chunks)
     return y.reshape(groups, batch, chunks * size, heads, width)[:, :, :length]
 
 
-def _within(decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """(S, H, Q, Q): how much token j of a chunk (last axis) gives to token i, for j up to i."""
-    size = decayed.shape[-1]
-    future = torch.full((size, size), -torch.inf, dtype=decayed.dtype, device=decayed.device).triu(1)
-    decay = torch.exp(decayed[..., :, None] - decayed[..., None, :] + future)
-    return decay * torch.bmm(c, b.mT)[:, None] * dt[..., None, :]
+class _Within(torch.autograd.Function):
+    """What tokens of a chunk give to each other and to themselves: the product of x with a (S, H, Q, Q) matrix
+
+        weights[i, j] = exp(decayed[i] - decayed[j]) dt[j] (c[i] . b[j])   for j up to i, plus skip where i = j.
+
+    The backward pass is written out, since a graph of single steps would hold and read a dozen arrays of that size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:
+        size = x.shape[1]
+        match = torch.bmm(c, b.mT)
+        future = torch.full((size, size), -torch.inf, dtype=x.dtype, device=x.device).triu_(1)
+        decay = (decayed[..., :, None] - decayed[..., None, :]).add_(future).exp_()
+        weights = (decay * match[:, None]).mul_(dt[..., None, :])
+        weights.diagonal(dim1=-2, dim2=-1).add_(skip[..., None])
+        x = x.transpose(1, 2).contiguous()
+        ctx.save_for_backward(x, dt, b, c, match, decay, weights)
+        return torch.matmul(weights, x).transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, dt, b, c, match, decay, weights = ctx.saved_tensors
+        grad = grad.transpose(1, 2).contiguous()
+        grad_x = torch.matmul(weights.mT, grad).transpose(1, 2)
+        grad_weights = torch.matmul(grad, x.mT)
+        grad_skip = grad_weights.diagonal(dim1=-2, dim2=-1).sum(-1)
+        per_match = grad_weights.mul_(decay)
+        per_step = per_match * match[:, None]
+        grad_dt = per_step.sum(-2)
+        grad_decayed = torch.matmul(per_step, dt[..., None])[..., 0] - grad_dt * dt
+        grad_match = per_match.mul_(dt[..., None, :]).sum(1)
+        return grad_x, grad_decayed, grad_dt, torch.bmm(grad_match.mT, c), torch.bmm(grad_match, b), grad_skip
 
 
 def _between(x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, chunks: int) -> Tensor:

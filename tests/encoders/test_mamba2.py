@@ -205,6 +205,7 @@ def test_transformers_mamba2_computes_the_same(lengths):
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
     weighting = torch.randn(sum(lengths), 32, generator=torch.Generator().manual_seed(2))
     gradients = torch.autograd.grad((result * weighting).sum(), [ours, *mixer.parameters()])
-    wanted = torch.autograd.grad((expected * weighting).sum(), [theirs, *(peer.get_parameter(name) for name, _ in mixer.named_parameters())])
+    named = [peer.get_parameter(name) for name, _ in mixer.named_parameters()]
+    wanted = torch.autograd.grad((expected * weighting).sum(), [theirs, *named])
     for mine, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
