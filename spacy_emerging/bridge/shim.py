@@ -1,7 +1,7 @@
 """The one wrapper that makes an nn.Module part of a Thinc model.
 
 Thinc's own PyTorchShim leaves gaps that this one closes: averages reach the weights, dropout rates reach the module, the
-module may be built late and is rebuilt on load, weights are saved as safetensors, and the optimizer step knows learning-rate
+module may be built late and is rebuilt on load, and the optimizer step knows learning-rate
 scales, parameters without weight decay and the global gradient norm.
 """
 
@@ -12,21 +12,15 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import safetensors.torch
-import srsly
 import torch
-from safetensors import SafetensorError
 from thinc.api import Optimizer, get_torch_default_device
 from thinc.shims import PyTorchGradScaler, Shim
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
-from ..errors import ModelDataError
 from . import fork as fork
 from .precision import autocast, check_amp
-
-FORMAT = 1
-"""Version of what `to_bytes` writes."""
+from .saved import load, pack, unpack
 
 
 class TorchShim(Shim):
@@ -103,11 +97,16 @@ class TorchShim(Shim):
     def backward(self, output: Tensor, gradient: Tensor | None, inputs: Tensor) -> Tensor:
         """One backward pass; gives the gradient of `inputs`, zeros where fp16 overflowed."""
         gradient = torch.ones_like(output) if gradient is None else gradient
+        earlier = [(parameter, parameter.grad) for parameter in self.module.parameters() if parameter.grad is not None]
+        for parameter, _ in earlier:
+            parameter.grad = None  # what batches before this one have added up is unscaled already
         torch.autograd.backward([output], self.scaler.scale([gradient]))
         held = [p.grad for p in self.module.parameters() if p.grad is not None]
         input_gradient = inputs.grad if inputs.grad is not None else torch.zeros_like(inputs)
         if self.scaler.unscale([*held, input_gradient]):
             input_gradient.zero_()
+        for parameter, sum_so_far in earlier:
+            parameter.grad = sum_so_far if parameter.grad is None else parameter.grad.add_(sum_so_far)
         return input_gradient
 
     # Optimization
@@ -133,8 +132,9 @@ class TorchShim(Shim):
 
     def _step(self, optimizer: Optimizer, name: str, parameter: nn.Parameter) -> None:
         assert parameter.grad is not None
-        weights, _ = optimizer(self.key(name), torch2xp(parameter.data), torch2xp(parameter.grad), lr_scale=self.lr_scale)
-        updated = xp2torch(weights, device=parameter.device)
+        arrays = (torch2xp(torch.atleast_1d(tensor)) for tensor in (parameter.data, parameter.grad))  # Thinc takes no scalars
+        weights, _ = optimizer(self.key(name), *arrays, lr_scale=self.lr_scale)
+        updated = xp2torch(weights, device=parameter.device).view_as(parameter)
         if updated.data_ptr() != parameter.data_ptr():  # Thinc's optimizers work in place; others may not
             parameter.data.copy_(updated)
 
@@ -155,7 +155,7 @@ class TorchShim(Shim):
             with torch.no_grad():
                 for name, weight in weights.items():
                     if self.key(name) in params:
-                        weight.copy_(xp2torch(params[self.key(name)], device=weight.device))
+                        weight.copy_(xp2torch(params[self.key(name)], device=weight.device).view_as(weight))
             yield
         finally:
             with torch.no_grad():
@@ -189,48 +189,24 @@ class TorchShim(Shim):
     # Serialization
 
     def to_bytes(self) -> bytes:
-        """What the module was built from, and its weights as safetensors."""
-        weights = None
-        if self._model is not None:
-            state = {name: tensor.detach().cpu().contiguous() for name, tensor in self._model.state_dict().items()}
-            weights = safetensors.torch.save(state)
-        return srsly.msgpack_dumps({"format": FORMAT, "cfg": self.cfg, "weights": weights})
+        """What the module was built from, and its weights."""
+        return pack(self.cfg, self._model)
 
     def from_bytes(self, data: bytes) -> TorchShim:
-        """Rebuilds the module and loads its weights.
+        """Rebuilds the module and loads its weights; on an error everything stays as it was.
 
         Raises ModelDataError where the data are truncated, edited, or of a model with other settings.
         """
-        try:
-            saved = srsly.msgpack_loads(data)
-            version, cfg, weights = saved["format"], saved["cfg"], saved["weights"]
-        except Exception as error:
-            raise ModelDataError(f"{self.owner}: the saved model is truncated or was edited ({error}); restore it from a backup.") from error
-        if version != FORMAT:
-            raise ModelDataError(f"{self.owner}: the saved model has format {version!r}, this version of spacy-emerging reads {FORMAT}.")
-        self.cfg = cfg
-        self._model = None
-        if weights is not None:
-            with torch.random.fork_rng(devices=[]):  # these draws are overwritten at once: they must not move the seed
-                module = self.build(cfg)
-            self._load(module, weights)
-            self._adopt(module)
+        saved = unpack(self.owner, data)
+        if saved.weights is None:
+            self.cfg, self._model = saved.cfg, None
+            return self
+        with torch.random.fork_rng(devices=[]):  # these draws are overwritten at once: they must not move the seed
+            module = self.build(saved.cfg)
+        load(self.owner, module, saved.weights)
+        self.cfg = saved.cfg
+        self._adopt(module)
         return self
-
-    def _load(self, module: nn.Module, weights: bytes) -> None:
-        try:
-            state = safetensors.torch.load(weights)
-        except SafetensorError as error:
-            raise ModelDataError(f"{self.owner}: the saved weights are truncated or were edited ({error}); restore them from a backup.") from error
-        wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        if wanted != found:
-            name = next(n for n in sorted({*wanted, *found}) if wanted.get(n) != found.get(n))
-            raise ModelDataError(
-                f"{self.owner}: weight '{name}' has shape {found.get(name)} in the saved model, but the config's settings make it "
-                f"{wanted.get(name)}; load it with the config that it was trained with."
-            )
-        module.load_state_dict(state)
 
 
 def undecayed(module: nn.Module) -> Iterator[str]:
