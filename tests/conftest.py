@@ -1,0 +1,33 @@
+"""What all tests share: one thread, one seed, and the devices that there are."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+from collections.abc import Iterator  # noqa: E402
+from importlib.util import find_spec  # noqa: E402
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from thinc.api import fix_random_seed, require_cpu, require_gpu  # noqa: E402
+
+torch.set_num_threads(1)
+
+HAS_CUDA = torch.cuda.is_available() and find_spec("cupy") is not None
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same seed, so that it can be run alone."""
+    fix_random_seed(0)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not HAS_CUDA, reason="needs a GPU and CuPy"))])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test once per device; Thinc's ops and torch's default device follow."""
+    if request.param == "cuda":
+        require_gpu()
+    yield request.param
+    require_cpu()
