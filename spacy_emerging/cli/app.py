@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .config import config
 from .convert import convert
 
 app = typer.Typer(name="spacy-emerging", no_args_is_help=True, add_completion=False)
@@ -15,3 +16,4 @@ def main() -> None:
 
 
 app.command()(convert)
+app.command()(config)

@@ -1,0 +1,58 @@
+# Every target makes the virtual environment it needs: a Python of at least 3.11 and make are enough to start.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+# More threads than cores slow small matrices down many times over.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test test-slow lint bench peer results configs clean
+
+help:
+	@echo "make demo       train tagger, parser and NER on the sample and show what they find (a few minutes)"
+	@echo "make test       the tests that run in minutes"
+	@echo "make test-slow  the tests that take longer: packaging, pretraining, comparisons with other libraries"
+	@echo "make lint       style and types"
+	@echo "make peer       spaCy's own tests, run against the encoders"
+	@echo "make bench      speed of the encoders beside other libraries"
+	@echo "make results    the table in docs/results.md, measured anew"
+	@echo "make configs    write configs/ready anew"
+	@echo "make clean      remove what can be made again"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(RUN) scripts/demo.py
+
+test: $(INSTALLED)
+	$(RUN) -m pytest
+
+test-slow: $(INSTALLED)
+	$(RUN) -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+peer: $(INSTALLED)
+	$(RUN) -m pytest -m peer
+
+bench: $(INSTALLED)
+	$(RUN) benchmarks/encoders.py
+
+results: $(INSTALLED)
+	$(RUN) benchmarks/results.py
+
+configs: $(INSTALLED)
+	$(RUN) scripts/ready_configs.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo corpus training metrics packages project.lock
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
