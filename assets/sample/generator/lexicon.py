@@ -112,5 +112,5 @@ NAME_ENDINGS: dict[str, list[str]] = {
     "PRODUCT": ["pad", "star", "ix", "otron", "eo"],
 }
 SHARED_ENDINGS = ["low", "field", "more", "wick", "ford", "land", "by"]
-ORGANISATION_ENDINGS = ["Labs", "Group", "University", "Motors", "United", "Press", "Ltd", "Museum", "Council"]
+ORGANISATION_ENDINGS = ["Labs", "Group", "University", "Motors", "United", "Press", "Guild", "Museum", "Council"]
 PRODUCT_NOUNS = ["Falcon", "Orbit", "Pilot", "Watch", "Kestrel", "Note", "Record", "Comet"]

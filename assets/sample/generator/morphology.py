@@ -19,7 +19,6 @@ class Agreement:
 
 
 THIRD = Agreement(3, "Sing")
-THIRD_PLURAL = Agreement(3, "Plur")
 
 BE = {"VB": "be", "VBG": "being", "VBN": "been"}
 CLOSED: dict[str, tuple[str, dict[str, str]]] = {
