@@ -14,6 +14,7 @@ The rules for what spaCy has no place for:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,8 @@ from .conllu_syntax import read_graph, read_tree
 from .documents import Sentence, grouped, make_doc
 from .files import broken
 from .tags import is_chunk_tag, outermost
+
+FEATURES = re.compile(r"[^=|]+=[^=|]+(\|[^=|]+=[^=|]+)*")
 
 
 class Annotated(NamedTuple):
@@ -119,7 +122,7 @@ def _check_word(path: Path, row: Row) -> None:
     upos, feats = _value(row, UPOS), row.cells[FEATS]
     if upos not in PARTS_OF_SPEECH:
         raise broken(path, row.line, f"the part of speech (column 4) is {upos!r}, which is none of Universal Dependencies.")
-    if feats != MISSING and not all(name and value for name, _, value in (entry.partition("=") for entry in feats.split("|"))):
+    if feats != MISSING and not FEATURES.fullmatch(feats):
         raise broken(path, row.line, f"the features (column 6) are {feats!r}, but must be Name=Value pairs joined by |.")
 
 

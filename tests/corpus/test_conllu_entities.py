@@ -29,6 +29,7 @@ def mentions(doc):
         (["Entity=(e12-place--1", "Entity=e12)"], [(0, 2, "place")]),
         (["Entity=(1-person)(2-place", "SpaceAfter=No|Entity=2)"], [(0, 1, "person"), (0, 2, "place")]),
         (["Entity=(1-person)", "Entity=(2-place)"], [(0, 1, "person"), (1, 2, "place")]),
+        (["Entity=(work", "Entity=(work", "Entity=work)", "Entity=work)"], [(0, 4, "work"), (1, 3, "work")]),
         (["Entity=(1-work", "Entity=1)(1-work", "Entity=1)"], [(0, 2, "work"), (1, 3, "work")]),
     ],
 )
@@ -50,8 +51,9 @@ def test_of_crossing_mentions_the_longer_is_the_entity(conllu):
 
 
 def test_the_header_says_where_the_type_stands(conllu):
-    (doc,) = conllu("# global.Entity = eid-etype\n" + rows("Entity=(x-geo-loc)", "_"))
-    assert entities(doc) == [(0, 1, "geo-loc")]
+    sentence = rows("Entity=(x-geo-loc)", "_")
+    (doc,) = conllu("# global.Entity = eid-etype\n" + sentence + "\n" + sentence)
+    assert entities(doc) == [(0, 1, "geo-loc"), (2, 3, "geo-loc")]
 
 
 def test_words_outside_mentions_are_annotated_as_outside_where_the_file_has_entities(conllu):

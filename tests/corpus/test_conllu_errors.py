@@ -32,6 +32,7 @@ BROKEN = {
     ),
     "unknown part of speech": ("1  a  a  ARTICLE  DT  _  0  root  _  _\n", 1, "'ARTICLE'"),
     "feature without value": ("1  a  a  DET  DT  Definite  0  root  _  _\n", 1, "'Definite'"),
+    "feature with two values": ("1  a  a  DET  DT  A=B=C  0  root  _  _\n", 1, "'A=B=C'"),
     "range too long": ("1-3  ab  _  _  _  _  _  _  _  _\n" + GOOD, 1, "beyond the sentence"),
     "range backwards": ("1-0  ab  _  _  _  _  _  _  _  _\n" + GOOD, 1, "'1-0'"),
     "range after its word": (GOOD + "2-3  ab  _  _  _  _  _  _  _  _\n", 3, "range 2-3"),

@@ -18,12 +18,13 @@ TEXT = """
     3-4  às  _  _  _  _  _  _  _  _
     3  a  a  ADP  P  _  5  case  5:case  _
     4  as  o  DET  D  Definite=Def  5  det  5:det  _
-    5  compras  compra  NOUN  NN  _  2  obl  2:obl:a|5.1:obj  Entity=(2-event(3-geo-%28x%29)2)|SpaceAfter=No
+    5  compras  compra  NOUN  NN  _  2  obl  2:obl:a|5.1:obj  Entity=(2-event(3-geo%28x%29)2)|SpaceAfter=No
     5.1  fazer  fazer  VERB  V  _  _  _  2:xcomp  _
     6  .  .  PUNCT  .  _  2  punct  2:punct  _
 
-    # text = phỏng vấn
-    1  phỏng vấn  phỏng vấn  VERB  V  _  0  root  0:root  SpaceAfter=No
+    # text = phỏng vấn ông
+    1  phỏng vấn  phỏng vấn  VERB  V  _  0  root  0:root  _
+    2  ông  ông  NOUN  N  _  1  obj  1:obj  SpaceAfter=No
 
     # newdoc
     # text = Sim
@@ -57,8 +58,26 @@ def test_the_text_comment_is_the_surface_text(conllu, write, tmp_path):
     docs = conllu(TEXT)
     write_conllu(docs, tmp_path / "again.conllu")
     sentences = independent_reader.parse((tmp_path / "again.conllu").read_text(encoding="utf-8"))
-    assert [sentence.metadata["text"] for sentence in sentences] == ["João vai às compras.", "phỏng vấn", "Sim"]
+    assert [sentence.metadata["text"] for sentence in sentences] == ["João vai às compras.", "phỏng vấn ông", "Sim"]
     assert len({sentence.metadata["sent_id"] for sentence in sentences}) == 3
+
+
+def test_space_after_stands_on_the_range_and_not_on_its_words(conllu, tmp_path):
+    docs = conllu("""
+        1-2  às  _  _  _  _  _  _  _  SpaceAfter=No
+        1  a  a  ADP  P  _  3  case  _  _
+        2  as  o  DET  D  _  3  det  _  _
+        3  ?  ?  PUNCT  .  _  0  root  _  _
+    """)
+    write_conllu(docs, tmp_path / "again.conllu")
+    rows = [line for line in (tmp_path / "again.conllu").read_text(encoding="utf-8").splitlines() if line[:1].isdigit()]
+    assert [row.split("\t")[9] for row in rows] == ["SpaceAfter=No", "_", "_", "_"]
+
+
+def test_heads_in_the_graph_are_counted_within_the_sentence(conllu, tmp_path):
+    write_conllu(conllu(TEXT), tmp_path / "again.conllu")
+    second = independent_reader.parse((tmp_path / "again.conllu").read_text(encoding="utf-8"))[1]
+    assert [token["deps"] for token in second] == [[("root", 0)], [("obj", 1)]]
 
 
 def test_entities_without_mentions_are_written_as_tags(conllu, tmp_path):

@@ -72,6 +72,11 @@ def test_a_doc_without_graph_gets_none():
     assert [graph_arcs(piece) for piece in cut_sentences(doc)] == [None, None]
 
 
+def test_unknown_spaces_stay_unknown():
+    doc = Doc(Vocab(), words=["a", "b"], sent_starts=[True, True])
+    assert [piece.has_unknown_spaces for piece in cut_sentences(doc)] == [True, True]
+
+
 def test_a_doc_without_sentence_boundaries_stays_whole():
     doc = Doc(Vocab(), words=["a", "b"])
     assert list(cut_sentences(doc)) == [doc]
