@@ -17,22 +17,22 @@ from ..errors import ModelDataError
 from ..types import Field, LossOutput, Prediction, Transitions, UnitScores
 from .encoder import MAX_BATCH_TOKENS, TokenVectors, join, split
 from .layout import Layout, buckets
-from .shim import TorchShim
+from .shim import TorchShim, shim_of
 
 Builder = Callable[[int, Sequence[Field]], nn.Module]
 Backprop = Callable[[], TokenVectors]
 
 
 class BatchLoss:
-    """The loss of a batch: mean over its annotated tokens, how many they were, and what the logger shows."""
+    """The loss of a batch: mean over its annotated tokens, how many they were, and what the logger shows (means, too)."""
 
     def __init__(self, outputs: list[LossOutput]) -> None:
         self.count = sum(output.count for output in outputs)
-        self.tensor = torch.stack([output.total for output in outputs]).sum() / max(self.count, 1)
+        self.tensor = sum((output.total for output in outputs), torch.zeros(())) / max(self.count, 1)
         self.logged: dict[str, float] = {}
         for output in outputs:
             for key, value in output.logged.items():
-                self.logged[key] = self.logged.get(key, 0.0) + value / len(outputs)
+                self.logged[key] = self.logged.get(key, 0.0) + value * output.count / max(self.count, 1)
 
     @property
     def value(self) -> float:
@@ -59,7 +59,7 @@ def decoder_block(
 
 def set_fields(block: Model, width: int, fields: Sequence[Field]) -> None:
     """Builds the decoder for token vectors of `width` and these fields, with freshly drawn weights."""
-    block.shims[0].create({"width": width, "fields": [asdict(field) for field in fields]})
+    shim_of(block).create({"width": width, "fields": [asdict(field) for field in fields]})
 
 
 def _build(builder: Builder, cfg: dict[str, Any]) -> nn.Module:
@@ -72,40 +72,51 @@ def _build(builder: Builder, cfg: dict[str, Any]) -> nn.Module:
 
 def _field(name: str, labels: Sequence[str], allowed: Any, bits: Any) -> Field:
     transitions = None if allowed is None else Transitions(*(numpy.asarray(part, dtype=bool) for part in allowed))
-    return Field(name, tuple(labels), transitions, bits)
+    return Field(name, tuple(labels), transitions, None if bits is None else tuple(tuple(map(int, code)) for code in bits))
 
 
 def _forward(model: Model, inputs: tuple[TokenVectors, Any], is_train: bool) -> tuple[Any, Backprop]:
     vectors, second = inputs
-    model.shims[0].set_dropout(model.attrs["dropout_rate"])
+    shim_of(model).set_dropout(model.attrs["dropout_rate"])
     if is_train:
         return _begin_update(model, vectors, second)
     return _predict(model, vectors, want_scores=second), list
 
 
 def _begin_update(model: Model, vectors: TokenVectors, ids: list[Ints2d]) -> tuple[BatchLoss, Backprop]:
-    shim: TorchShim = model.shims[0]
+    shim = shim_of(model)
     lengths = [len(X) for X in vectors]
+    if not any(lengths):
+        return BatchLoss([]), partial(_no_gradient, model, vectors)
     tokens = join(model, vectors).requires_grad_()
-    gold = torch.from_numpy(numpy.concatenate(ids)).to(tokens.device)
+    gold = torch.from_numpy(numpy.concatenate([numpy.asarray(unit) for unit in ids])).to(tokens.device)
     with shim.running(True) as module:
         parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
         outputs = [module.loss(layout.pad(take(tokens, index)), layout.mask, layout.pad(take(gold, index))) for layout, index in parts]
     loss = BatchLoss(outputs)
 
     def backprop() -> TokenVectors:
+        if not loss.count:
+            return _no_gradient(model, vectors)
         return split(shim.backward(loss.tensor, None, tokens), lengths)
 
     return loss, backprop
 
 
+def _no_gradient(model: Model, vectors: TokenVectors) -> TokenVectors:
+    return [model.ops.xp.zeros_like(X) for X in vectors]
+
+
 def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[UnitScores]:
+    shim = shim_of(model)
     lengths = [len(X) for X in vectors]
     if not any(lengths):
-        return [UnitScores([], numpy.zeros((0, 0), dtype="int64")) for _ in vectors]
+        sizes = [len(field["labels"]) for field in shim.cfg.get("fields", [])]
+        nothing = [numpy.zeros((0, size), dtype="float32") for size in sizes] if want_scores else []
+        return [UnitScores(nothing, numpy.zeros((0, len(sizes)), dtype="int64")) for _ in vectors]
     tokens = join(model, vectors)
     best, scores = [], []
-    with model.shims[0].running(False) as module:
+    with shim.running(False) as module:
         parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
         for layout, index in parts:
             prediction: Prediction = module.predict(layout.pad(take(tokens, index)), layout.mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from thinc.api import Model, get_torch_default_device
@@ -12,8 +12,9 @@ from thinc.types import Floats2d
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
+from ..errors import SettingError
 from .layout import Layout, buckets
-from .shim import TorchShim
+from .shim import TorchShim, shim_of
 
 MAX_BATCH_TOKENS = 8192
 """Padded tokens that go through a sequence mixer at once. Our default; recommended 2,048 to 65,536 by memory."""
@@ -55,14 +56,15 @@ def _build(module: Callable[..., nn.Module], settings: dict[str, Any], cfg: dict
 
 
 def _init(model: Model, X: TokenVectors | None = None, Y: TokenVectors | None = None) -> None:
-    model.shims[0].create()
+    shim_of(model).create()
 
 
 def _forward(model: Model, Xs: TokenVectors, is_train: bool) -> tuple[TokenVectors, Callable[[TokenVectors], TokenVectors]]:
-    shim: TorchShim = model.shims[0]
+    shim = shim_of(model)
     lengths = [len(X) for X in Xs]
     if not any(lengths):
         return [_empty(model, X) for X in Xs], lambda dYs: [_empty(model, X) for X in Xs]
+    _check(model, next(X for X in Xs if len(X)))
     shim.set_dropout(model.attrs["dropout_rate"])
     tokens = join(model, Xs).requires_grad_(is_train)
     with shim.running(is_train) as module:
@@ -72,6 +74,14 @@ def _forward(model: Model, Xs: TokenVectors, is_train: bool) -> tuple[TokenVecto
         return split(shim.backward(outputs, join(model, dYs), tokens), lengths)
 
     return split(outputs, lengths), backprop
+
+
+def _check(model: Model, X: Floats2d) -> None:
+    width = model.get_dim("nI")
+    if X.shape[1] != width:
+        raise SettingError(f"{model.name}: setting 'width' is {width}, but the layer below gives vectors of width {X.shape[1]}.")
+    if not str(X.dtype).startswith("float"):
+        raise SettingError(f"{model.name}: the layer below gives numbers of type {X.dtype}, but an encoder takes vectors of floats.")
 
 
 def run_in_buckets(module: nn.Module, tokens: Tensor, lengths: list[int], max_batch_tokens: int) -> Tensor:
@@ -95,7 +105,7 @@ def join(model: Model, arrays: TokenVectors) -> Tensor:
 
 def split(tokens: Tensor, lengths: list[int]) -> TokenVectors:
     """(T, D) tensor to a list of (n, D) arrays: the way back."""
-    flat = torch2xp(tokens.detach())
+    flat = cast(Floats2d, torch2xp(tokens.detach()))
     result, start = [], 0
     for length in lengths:
         result.append(flat[start : start + length])

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
-from thinc.api import Optimizer, get_torch_default_device
+from thinc.api import Model, Optimizer, get_torch_default_device
 from thinc.shims import PyTorchGradScaler, Shim
+from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
@@ -87,7 +88,7 @@ class TorchShim(Shim):
             layer.p = rate
 
     @contextlib.contextmanager
-    def running(self, is_train: bool) -> Iterator[nn.Module]:
+    def running(self, is_train: bool) -> Iterator[Any]:
         """The module in training or evaluation mode, with or without gradients, in the precision asked for."""
         module = self.module
         module.train(is_train)
@@ -119,7 +120,7 @@ class TorchShim(Shim):
         if held and self.lr_scale and not self.scaler.found_inf:
             if self.max_grad_norm:
                 nn.utils.clip_grad_norm_([parameter for _, parameter in held], self.max_grad_norm)
-            decay = optimizer.L2
+            decay = getattr(optimizer, "L2", 0.0)
             try:
                 for name, parameter in held:
                     optimizer.L2 = 0.0 if name in self._undecayed else decay
@@ -132,8 +133,10 @@ class TorchShim(Shim):
 
     def _step(self, optimizer: Optimizer, name: str, parameter: nn.Parameter) -> None:
         assert parameter.grad is not None
-        arrays = (torch2xp(torch.atleast_1d(tensor)) for tensor in (parameter.data, parameter.grad))  # Thinc takes no scalars
-        weights, _ = optimizer(self.key(name), *arrays, lr_scale=self.lr_scale)
+        array, gradient = (_floats(tensor) for tensor in (parameter.data, parameter.grad))
+        # Any function may stand for an optimizer, as the one by which `nlp.rehearse` collects gradients; it knows no scale.
+        scale = {"lr_scale": self.lr_scale} if isinstance(optimizer, Optimizer) else {}
+        weights, _ = optimizer(self.key(name), array, gradient, **scale)
         updated = xp2torch(weights, device=parameter.device).view_as(parameter)
         if updated.data_ptr() != parameter.data_ptr():  # Thinc's optimizers work in place; others may not
             parameter.data.copy_(updated)
@@ -207,6 +210,16 @@ class TorchShim(Shim):
         self.cfg = saved.cfg
         self._adopt(module)
         return self
+
+
+def _floats(tensor: Tensor) -> FloatsXd:
+    """The same memory as an array for Thinc's optimizer, which takes no scalars."""
+    return cast(FloatsXd, torch2xp(torch.atleast_1d(tensor)))
+
+
+def shim_of(model: Model) -> TorchShim:
+    """The shim of a model that this package made."""
+    return cast(TorchShim, model.shims[0])
 
 
 def undecayed(module: nn.Module) -> Iterator[str]:

@@ -99,6 +99,20 @@ def test_every_direction_is_documented_and_default_is_one_of_them(name: str) -> 
     assert [setting for setting in filled["model"] if setting[0] != "@" and setting not in documentation] == []
 
 
+@each_encoder
+def test_vectors_of_another_width_are_named(name: str) -> None:
+    with pytest.raises(SettingError, match=f"{name}: setting 'width' is 12, but .* width 8"):
+        ready(name).predict(sequences(0, 3, width=8))
+
+
+@each_encoder
+def test_integers_are_named(name: str) -> None:
+    """Trap 6: Thinc's default converters fail on integers, and in training only, with a message about gradients."""
+    for is_train in (True, False):
+        with pytest.raises(SettingError, match=f"{name}: .* int64"):
+            ready(name)([X.astype("int64") for X in sequences(3)], is_train=is_train)
+
+
 # Shapes
 
 
