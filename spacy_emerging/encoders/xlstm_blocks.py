@@ -1,0 +1,255 @@
+"""The blocks of xLSTM, with the parameter names and shapes of NX-AI's `xlstm.xLSTMBlockStack`, so that weights can be exchanged.
+
+One or two directions go through a block side by side: token-wise layers one direction after the other, each with its own
+weights, and the sequence mixers of both in one batched call. Letters beyond those of `types.py`: G directions (1 or 2),
+H heads, I inner width, d width of one head. Source: Beck et al., xLSTM, arXiv 2405.04517, section 2.4 and appendix A.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import largest_divisor
+from ..kernels.convolution import causal_convolution
+from ..kernels.linear import linear, project
+from ..kernels.mlstm import mlstm
+from ..kernels.slstm import slstm
+from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
+
+GATES = ("zgate", "ogate", "fgate", "igate")
+"""The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer
+that it calls `fgate` and the forget gate from `igate`; exchangeable weights need the same."""
+
+STORED_AS = (2, 3, 0, 1)
+"""Where z, o, i, f stand in the stored recurrent weights and biases, whose order is i, f, z, o."""
+
+
+class MLSTMCell(nn.Module):
+    """The gate projections (3 I to H each) and the norm of an mLSTM."""
+
+    def __init__(self, inner: int, heads: int) -> None:
+        super().__init__()
+        self.igate = nn.Linear(3 * inner, heads)
+        self.fgate = nn.Linear(3 * inner, heads)
+        self.outnorm = LayerNorm(inner)
+        nn.init.zeros_(self.igate.weight)
+        nn.init.normal_(self.igate.bias, std=0.1)
+        nn.init.zeros_(self.fgate.weight)
+        with torch.no_grad():
+            self.fgate.bias.copy_(torch.linspace(3.0, 6.0, heads))
+
+    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
+        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates.
+
+        The gates are linear in q, k and v, which are linear in what they are made from; the two products are joined.
+        """
+        weight = torch.cat([self.igate.weight, self.fgate.weight]).unflatten(1, (3, -1))
+        from_q, from_k, from_v = (
+            torch.einsum("gno,noi->gni", weight[:, place].unflatten(1, (len(layer.weight), -1)), layer.weight).flatten(1)
+            for place, layer in enumerate((q, k, v))
+        )
+        bias = torch.cat([self.igate.bias, self.fgate.bias])
+        with torch.autocast(plain.device.type, enabled=False):
+            exact = bias.dtype
+            return linear(convolved.to(exact), (from_q + from_k).to(exact), bias) + linear(plain.to(exact), from_v.to(exact))
+
+
+class MLSTM(nn.Module):
+    """The parameters of the mixer of an mLSTM block."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        width, inner = settings.width, settings.inner(settings.expand)
+        groups = inner // largest_divisor(inner, settings.qkv_block)
+        self.heads = largest_divisor(inner, settings.heads)
+        self.backend = settings.backend
+        self.learnable_skip = nn.Parameter(torch.ones(inner))
+        self.proj_up = nn.Linear(width, 2 * inner, bias=False)
+        self.q_proj = Headwise(inner, groups)
+        self.k_proj = Headwise(inner, groups)
+        self.v_proj = Headwise(inner, groups)
+        self.conv1d = Convolution(inner, settings.conv_width)
+        self.mlstm_cell = MLSTMCell(inner, self.heads)
+        self.proj_down = nn.Linear(inner, width, bias=False)
+        self.dropout = nn.Dropout(settings.dropout)
+        for layer in (self.proj_up, self.q_proj, self.k_proj, self.v_proj):
+            draw_small(layer.weight, width)
+        draw_output(self.proj_down.weight, width, settings.blocks)
+
+    def leave(self, mixed: Tensor, convolved: Tensor, gate: Tensor) -> Tensor:
+        """(T, H, d), (T, I) and (T, I) to (T, D): norm, skip from the convolution, output gate, down-projection."""
+        normed = torch.addcmul(self.mlstm_cell.outnorm.of_heads(mixed), convolved, self.learnable_skip)
+        return self.dropout(project(normed * functional.silu(gate), self.proj_down))
+
+
+class MLSTMBlock(nn.Module):
+    """x + mLSTM(norm(x)), the mLSTM between an up- and a down-projection."""
+
+    def __init__(self, settings: BlockSettings, position: int) -> None:
+        super().__init__()
+        self.xlstm_norm = LayerNorm(settings.width)
+        self.xlstm = MLSTM(settings)
+
+    @staticmethod
+    def run(blocks: Sequence[MLSTMBlock], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
+        """G tensors (T, D) to as many, one block for each direction."""
+        layers = [block.xlstm for block in blocks]
+        up = [halves(block.xlstm_norm(x), block.xlstm.proj_up) for block, x in zip(blocks, inputs, strict=True)]
+        plain = places.padded.pad(torch.cat([x for x, _ in up]) if len(up) > 1 else up[0][0])
+        weight, bias = (torch.stack(parts)[:, None, None] for parts in zip(*(layer.conv1d.parts() for layer in layers), strict=True))
+        convolved = functional.silu(causal_convolution(plain.unflatten(0, (len(layers), -1)), weight, bias)).flatten(0, 1)
+        made = [_mlstm_inputs(*parts) for parts in zip(layers, convolved.chunk(len(up)), plain.chunk(len(up)), strict=True)]
+        joined = [torch.cat(parts) if len(up) > 1 else parts[0] for parts in zip(*made, strict=True)]
+        q, k, v, i, f = joined
+        mixed = mlstm(q, k, v, i, f, backend=layers[0].backend, training=layers[0].training).transpose(1, 2)  # (G B, L, H, d)
+        mixed_flat, convolved = places.padded.unpad(mixed), places.padded.unpad(convolved)
+        leaving = zip(layers, mixed_flat.chunk(len(up)), convolved.chunk(len(up)), up, strict=True)
+        return [x + layer.leave(m, c, gate) for x, (layer, m, c, (_, gate)) in zip(inputs, leaving, strict=True)]
+
+
+def _mlstm_inputs(layer: MLSTM, convolved: Tensor, plain: Tensor) -> list[Tensor]:
+    """Two (B, L, I) to q, k, v (B, H, L, d) and the preactivations i, f (B, H, L), of one direction."""
+    shape = convolved.shape[:2]
+    convolved, plain = convolved.flatten(0, 1), plain.flatten(0, 1)
+    q, k, v = layer.q_proj(convolved), layer.k_proj(convolved), layer.v_proj(plain)
+    gates = layer.mlstm_cell.gates(convolved, plain, layer.q_proj, layer.k_proj, layer.v_proj)
+    vectors = [x.view(*shape, layer.heads, -1).transpose(1, 2) for x in (q, k, v)]
+    return vectors + list(gates.view(*shape, -1).transpose(1, 2).chunk(2, 1))
+
+
+class SLSTMCell(nn.Module):
+    """Recurrent weights (H, 4 d, d) and biases (4 H d) of an sLSTM, gates in the order i, f, z, o.
+
+    Drawn as by the authors: no recurrence at first; forget biases fall from 5 to -7 within a head, the faster the earlier the block.
+    """
+
+    no_weight_decay: ClassVar[frozenset[str]] = frozenset({"_bias_"})
+
+    def __init__(self, width: int, heads: int, position: int, blocks: int) -> None:
+        super().__init__()
+        head = width // heads
+        self._recurrent_kernel_ = nn.Parameter(torch.zeros(heads, 4 * head, head))
+        bias = torch.zeros(4, heads, head)
+        depth = position / (blocks - 1) if blocks > 1 else 0.0
+        bias[1] = 5.0 - 12.0 * (torch.arange(head) / max(head - 1, 1)) ** (0.3 + 1.3 * depth)
+        self._bias_ = nn.Parameter(bias.flatten())
+
+    def recurrent(self) -> Tensor:
+        """(H, d, 4 d), gates in the order z, o, i, f."""
+        heads, _, head = self._recurrent_kernel_.shape
+        return self._recurrent_kernel_.view(heads, 4, head, head)[:, STORED_AS].flatten(1, 2).transpose(1, 2)
+
+    def bias(self) -> Tensor:
+        """(4, H, d), gates in the order z, o, i, f."""
+        heads, _, head = self._recurrent_kernel_.shape
+        return self._bias_.view(4, heads, head)[(STORED_AS,)]
+
+
+class SLSTM(nn.Module):
+    """The parameters of the mixer of an sLSTM block."""
+
+    def __init__(self, settings: BlockSettings, position: int) -> None:
+        super().__init__()
+        width = settings.width
+        self.heads = largest_divisor(width, settings.heads)
+        self.conv1d = Convolution(width, settings.conv_width)
+        self.fgate = Headwise(width, self.heads)
+        self.igate = Headwise(width, self.heads)
+        self.zgate = Headwise(width, self.heads)
+        self.ogate = Headwise(width, self.heads)
+        self.slstm_cell = SLSTMCell(width, self.heads, position, settings.blocks)
+        self.group_norm = LayerNorm(width)
+        self.dropout = nn.Dropout(settings.dropout)
+        for name in GATES:
+            draw_small(getattr(self, name).weight, width)
+
+    def enter(self, plain: Tensor, convolved: Tensor) -> Tensor:
+        """Two (T, D), z and o from the first, i and f from the second, to preactivations (H, T, 4 d)."""
+        weights = [getattr(self, name).weight.transpose(1, 2) for name in GATES]
+        bias = self.slstm_cell.bias().transpose(0, 1).flatten(1)[:, None]
+        half = bias.shape[-1] // 2
+        sources = (x.unflatten(-1, (self.heads, -1)).transpose(0, 1) for x in (plain, convolved))
+        pairs = zip(sources, (weights[:2], weights[2:]), (bias[..., :half], bias[..., half:]), strict=True)
+        with torch.autocast(plain.device.type, enabled=False):
+            return torch.cat([torch.baddbmm(part, source.to(bias.dtype), torch.cat(pair, -1)) for source, pair, part in pairs], -1)
+
+
+class FeedForward(nn.Module):
+    """Gated feed-forward layer with GELU."""
+
+    def __init__(self, settings: BlockSettings) -> None:
+        super().__init__()
+        width, inner = settings.width, settings.inner(settings.feed_forward)
+        self.proj_up = nn.Linear(width, 2 * inner, bias=False)
+        self.proj_down = nn.Linear(inner, width, bias=False)
+        self.dropout = nn.Dropout(settings.dropout)
+        draw_small(self.proj_up.weight, width)
+        draw_output(self.proj_down.weight, width, settings.blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, D) to (T, D)."""
+        gate, up = halves(x, self.proj_up)
+        return self.dropout(project(functional.gelu(gate) * up, self.proj_down))
+
+
+class SLSTMBlock(nn.Module):
+    """x + sLSTM(norm(x)), then x + feed_forward(norm(x))."""
+
+    def __init__(self, settings: BlockSettings, position: int) -> None:
+        super().__init__()
+        self.xlstm_norm = LayerNorm(settings.width)
+        self.xlstm = SLSTM(settings, position)
+        self.ffn_norm = LayerNorm(settings.width)
+        self.ffn = FeedForward(settings)
+
+    @staticmethod
+    def run(blocks: Sequence[SLSTMBlock], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
+        """G tensors (T, D) to as many, one block for each direction."""
+        entering = [block.gates(x, places) for block, x in zip(blocks, inputs, strict=True)]
+        recurrent = [block.xlstm.slstm_cell.recurrent() for block in blocks]
+        mixed = slstm(torch.cat(entering), torch.cat(recurrent), places.packing)  # (G H, T, d)
+        outputs = []
+        for block, x, own in zip(blocks, inputs, mixed.chunk(len(blocks)), strict=True):
+            own = block.xlstm.dropout(own.transpose(0, 1).index_select(0, places.packing.inverse))
+            x = x + block.xlstm.group_norm.of_heads(own)
+            outputs.append(x + block.ffn(block.ffn_norm(x)))
+        return outputs
+
+    def gates(self, x: Tensor, places: Places) -> Tensor:
+        """(T, D) to preactivations (H, T, 4 d) in packed order."""
+        normed = self.xlstm_norm(x)
+        convolved = places.single.unpad(causal_convolution(places.single.pad(normed), *self.xlstm.conv1d.parts()))
+        order = places.packing.order
+        return self.xlstm.enter(normed.index_select(0, order), functional.silu(convolved).index_select(0, order))
+
+
+class BlockStack(nn.Module):
+    """Blocks one after the other and a last norm, with the names of `xlstm.xLSTMBlockStack`. slstm_at: positions of sLSTM blocks."""
+
+    def __init__(self, settings: BlockSettings, slstm_at: Sequence[int]) -> None:
+        super().__init__()
+        kinds = [SLSTMBlock if position in slstm_at else MLSTMBlock for position in range(settings.blocks)]
+        self.blocks = nn.ModuleList(kind(settings, position) for position, kind in enumerate(kinds))
+        self.post_blocks_norm = LayerNorm(settings.width)
+
+    @staticmethod
+    def run(stacks: Sequence[BlockStack], inputs: Sequence[Tensor], places: Places, alternate: bool = False) -> list[Tensor]:
+        """G tensors (T, D), each in its own reading order, to as many, one stack for each direction.
+
+        alternate: whether every second block reads the other way round.
+        """
+        streams = list(inputs)
+        for position in range(len(stacks[0].blocks)):
+            blocks: list[Any] = [stack.blocks[position] for stack in stacks]
+            reverse = alternate and position % 2 == 1
+            if reverse:
+                streams = [places.single.flip(x) for x in streams]
+            streams = type(blocks[0]).run(blocks, streams, places)
+            if reverse:
+                streams = [places.single.flip(x) for x in streams]
+        return [stack.post_blocks_norm(x) for stack, x in zip(stacks, streams, strict=True)]
