@@ -67,8 +67,9 @@ def SoftmaxDecoder(
     Returns the builder of the module, called once width and labels are known. Raises SettingError.
     """
     name = "spacy-emerging.SoftmaxDecoder.v1"
-    if not 0.0 <= label_smoothing < 1.0:
-        raise SettingError(f"{name}: setting 'label_smoothing' is {label_smoothing!r}, but must be at least 0 and below 1.")
+    for setting, share in (("label_smoothing", label_smoothing), ("dropout", dropout)):
+        if not 0.0 <= share < 1.0:
+            raise SettingError(f"{name}: setting '{setting}' is {share!r}, but must be at least 0 and below 1.")
     if hidden_width < 0:
         raise SettingError(f"{name}: setting 'hidden_width' is {hidden_width!r}, but must be at least 0.")
     return partial(Softmax, label_smoothing=label_smoothing, hidden_width=hidden_width, dropout=dropout)
