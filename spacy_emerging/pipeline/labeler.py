@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy
 from spacy.errors import Errors
@@ -20,8 +19,9 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Linearization
 from ..types import Field, UnitScores
+from .gold import GoldCache, start_ids
 from .labels import LabelIndex
-from .model import DocGold, DocPrediction, Request, initialize_model
+from .model import DocGold, DocPrediction, Request, Unit, initialize_model
 from .task import Decision, Task
 
 
@@ -96,7 +96,7 @@ class Labeler(TrainablePipe):
     def _prepare(self) -> None:
         self.task.prepare(self.cfg["labels"])
         self.index = LabelIndex(self.name, self.cfg["labels"], self.task.user_fields)
-        self._gold: WeakKeyDictionary[Doc, tuple[bytes, DocGold]] = WeakKeyDictionary()
+        self.gold = GoldCache(self.task, self.index)
 
     def _fields(self) -> list[Field]:
         lin = self.task.linearization
@@ -137,10 +137,14 @@ class Labeler(TrainablePipe):
             self.task.prepare(labels)
             missing = [field for field in self.task.fields if field not in labels]
             if missing:
-                raise LabelError(f"{self.name}: initialize(labels=...) lacks the field '{missing[0]}'; it needs {', '.join(self.task.fields)}.")
+                raise LabelError(
+                    f"{self.name}: initialize(labels=...) lacks the field '{missing[0]}'; it needs {', '.join(self.task.fields)}."
+                )
             return {field: list(labels[field]) for field in self.task.fields}
         if len(self.task.fields) != 1:
-            raise LabelError(f"{self.name}: initialize(labels=...) needs a table with the fields {', '.join(self.task.fields)}, not a list.")
+            raise LabelError(
+                f"{self.name}: initialize(labels=...) needs a table with the fields {', '.join(self.task.fields)}, not a list."
+            )
         vocabulary: dict[str, list[str]] = {}
         for label in labels:
             vocabulary = self.task.with_label(vocabulary, label)
@@ -170,11 +174,10 @@ class Labeler(TrainablePipe):
         """One update of the model on a batch; see TrainablePipe.update."""
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        validate_examples(examples, "Labeler.update")
-        examples = list(examples)
+        examples = _checked(examples, "Labeler.update")
         if not any(len(example.predicted) for example in examples):
             return losses
-        gold = [self._encoded(example) for example in examples]
+        gold = [self.gold.encoded(example) for example in examples]
         self._learn([example.predicted for example in examples], gold, drop, sgd, losses)
         return losses
 
@@ -190,14 +193,20 @@ class Labeler(TrainablePipe):
         """An update towards what the model predicted before training went on (after `nlp.resume_training`)."""
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        validate_examples(examples, "Labeler.rehearse")
-        docs = [example.predicted for example in examples]
+        docs = [example.predicted for example in _checked(examples, "Labeler.rehearse")]
         if self._rehearsal_model is None or not any(len(doc) for doc in docs):
             return losses
         taught = self._rehearsal_model.predict(self._request(docs, want_scores=False))
-        gold = [DocGold(p.units, [unit.best for unit in p.scores], None) for p in taught]
+        gold = [DocGold(p.units, [unit.best for unit in p.scores], self._taught_starts(p.units)) for p in taught]
         self._learn(docs, gold, drop, sgd, losses)
         return losses
+
+    def _taught_starts(self, units: list[Unit]) -> numpy.ndarray | None:
+        """Where a teacher cut a Doc, for tasks that cut."""
+        if not self.task.cuts_sentences:
+            return None
+        begins = {unit.start for unit in units if unit.start}
+        return start_ids([1 if i in begins else -1 if i else 0 for i in range(units[-1].end if units else 0)])
 
     def _learn(self, docs: list[Doc], gold: list[DocGold], drop: float, sgd: Optimizer | None, losses: dict[str, float]) -> None:
         set_dropout_rate(self.model, drop)
@@ -210,18 +219,6 @@ class Labeler(TrainablePipe):
         losses[self.name] += loss.value
         for key, value in loss.logged.items():
             losses[f"{self.name}.{key}"] = losses.get(f"{self.name}.{key}", 0.0) + value
-
-    def _encoded(self, example: Example) -> DocGold:
-        """Gold ids of an example; encoded once per reference and predicted tokenization."""
-        key = example.predicted.to_array(["ORTH", "SPACY"]).tobytes()
-        cached = self._gold.get(example.reference)
-        if cached is None or cached[0] != key:
-            gold = self.task.gold(example)
-            ids = [self.index.to_ids(labels) for labels in gold.labels]
-            starts = None if gold.starts is None else _start_ids(gold.starts)
-            cached = (key, DocGold(gold.units, ids, starts))
-            self._gold[example.reference] = cached
-        return cached[1]
 
     # Prediction
 
@@ -259,7 +256,7 @@ class Labeler(TrainablePipe):
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Scores under spaCy's own keys."""
-        validate_examples(examples, "Labeler.score")
+        examples = _checked(examples, "Labeler.score")
         return self.scorer(examples, **kwargs) if self.scorer is not None else self.task.score(examples, **kwargs)
 
     # Serialization
@@ -279,14 +276,20 @@ class Labeler(TrainablePipe):
             load()
             self._prepare()
             saved = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
-            saved_labels = {field["name"]: list(field["labels"]) for field in saved}
+            saved_labels = [(field["name"], list(field["labels"])) for field in saved]
+            if not self.cfg["labels"]:  # cfg was excluded: the model knows them, too
+                self._set_labels(dict(saved_labels))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelDataError(f"{self.name}: cannot load {where}: {error}") from error
-        if self._initialized and saved_labels != self.label_data:
-            raise ModelDataError(f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup.")
+        if self._initialized and saved_labels != list(self.label_data.items()):
+            raise ModelDataError(
+                f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup."
+            )
 
 
-def _start_ids(starts: Any) -> numpy.ndarray:
-    """(n,) of 1, -1, 0 to (n, 1) label ids of the field sent_start: START is 1, INSIDE is 0, unknown is -1."""
-    values = numpy.asarray(starts, dtype="int64")
-    return numpy.where(values == 1, 1, numpy.where(values == -1, 0, -1))[:, None]
+def _checked(examples: Iterable[Example], method: str) -> list[Example]:
+    """The examples as a list. Raises spaCy's E978 where they are none; its check alone would use up a generator."""
+    if isinstance(examples, Iterator):
+        examples = list(examples)
+    validate_examples(examples, method)
+    return list(examples)

@@ -76,6 +76,8 @@ def LabelerModel(
     decoder (Callable): A registered decoder's builder.
     max_batch_tokens (int): Largest padded size of a bucket of units in the decoder.
     lr_scale, max_grad_norm, amp: Of the decoder; as for the encoders.
+
+    Its dimension nO, known once initialized, is the number of labels of all fields.
     """
     options = {"max_batch_tokens": max_batch_tokens, "lr_scale": lr_scale, "max_grad_norm": max_grad_norm, "amp": amp}
     blocks = {
@@ -83,7 +85,7 @@ def LabelerModel(
         "decoder": decoder_block("decoder", decoder, **options),
         "sentence_starts": decoder_block("sentence_starts", SoftmaxDecoder(), **options),
     }
-    return Model("spacy-emerging.Labeler.v1", _forward, layers=list(blocks.values()), refs=dict(blocks))
+    return Model("spacy-emerging.Labeler.v1", _forward, dims={"nO": None}, layers=list(blocks.values()), refs=dict(blocks))
 
 
 def initialize_model(model: Model, docs: list[Doc], fields: Sequence[Field], cuts_sentences: bool) -> None:
@@ -92,6 +94,7 @@ def initialize_model(model: Model, docs: list[Doc], fields: Sequence[Field], cut
     tok2vec.initialize(X=docs)
     width = tok2vec.maybe_get_dim("nO") or tok2vec.predict(docs)[0].shape[1]
     set_fields(model.get_ref("decoder"), width, fields)
+    model.set_dim("nO", sum(len(field.labels) for field in fields), force=True)
     if cuts_sentences:
         set_fields(model.get_ref("sentence_starts"), width, [SENTENCE_FIELD])
 

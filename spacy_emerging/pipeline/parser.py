@@ -41,10 +41,11 @@ class ParserTask(Task):
 
     def gold(self, example: Example) -> Gold:
         if not len(example.predicted):
-            return Gold([], [])
+            return Gold([], [], numpy.zeros(0, dtype="int64"))
         # spaCy gives -1 as an unsigned number
         starts = numpy.array([min(int(value or 0), 2) for value in example.get_aligned("SENT_START")])
         starts[starts == 2] = -1
+        starts[0] = 0  # the first token always starts a sentence: spaCy says so even of unannotated Docs, and nobody asks the model
         heads, deprels = _aligned_parse(example)
         units = units_from_starts(starts == 1)
         return Gold(units, [self._labels(heads, deprels, unit) for unit in units], starts)
@@ -62,7 +63,10 @@ class ParserTask(Task):
             return [(None,) * len(self.fields)] * n
         encoded = self.linearization.encode(tree)
         return [
-            tuple(self._known(field, label, i in missing, relations[i] is None, bool(missing)) for field, label in zip(self.fields, row, strict=True))
+            tuple(
+                self._known(field, label, i in missing, relations[i] is None, bool(missing))
+                for field, label in zip(self.fields, row, strict=True)
+            )
             for i, row in enumerate(encoded)
         ]
 

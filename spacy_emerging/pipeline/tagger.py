@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Token
 from spacy.training import Example
 from thinc.api import Model
 
-from ..errors import SettingError
+from ..errors import LabelError, SettingError
 from ..linearizations.token_tags import TokenTags
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
@@ -30,7 +30,8 @@ class TaggerTask(Task):
     """Per-token labels.
 
     attributes: "tag", "pos", "morph", or names of custom token extensions, written "_.name".
-    per_feature: one field per morphological feature instead of one joint label. overwrite: replace labels that are set.
+    per_feature: one field per morphological feature instead of one joint label, where the corpus has any feature.
+    overwrite: replace labels that are set.
     """
 
     name = "tagger"
@@ -54,9 +55,9 @@ class TaggerTask(Task):
     def _rebuild(self) -> None:
         fields: list[str] = []
         for attribute in self.attributes:
-            split = attribute == "morph" and self.features is not None
+            split = attribute == "morph" and self.features
             fields.extend([f"morph.{feature}" for feature in self.features or ()] if split else [attribute])
-        self.linearization = TokenTags(fields or ["morph"])
+        self.linearization = TokenTags(fields)
 
     def read(self, example: Example) -> None:
         if self.features is not None:
@@ -74,18 +75,35 @@ class TaggerTask(Task):
         columns: list[Sequence[str | None]] = []
         for attribute in self.attributes:
             values = gold_values(example, attribute)
-            if attribute == "morph" and self.features is not None:
-                parsed = [None if value is None else Morphology.feats_to_dict(value) for value in values]
+            if attribute == "morph" and self.features:
+                parsed = [None if value is None else self._known(Morphology.feats_to_dict(value)) for value in values]
                 columns.extend([None if feats is None else feats.get(f, NO_FEATURE) for feats in parsed] for f in self.features)
             else:
                 columns.append(values)
         units = whole(example.predicted)
         return Gold(units, [list(zip(*columns, strict=True))] if units else [])
 
+    def _known(self, named: dict[str, str]) -> dict[str, str]:
+        for feature, value in named.items():
+            if feature not in (self.features or ()):
+                raise LabelError(
+                    f"emerging_tagger: feature '{feature}={value}' was not seen at initialize; initialize with data or a labels file "
+                    f"that has it."
+                )
+        return named
+
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
         if len(vocabulary) == 1:
             return list(next(iter(vocabulary.values())))
         return [f"{field}={label}" for field, labels in vocabulary.items() for label in labels]
+
+    def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
+        if self.features is not None:
+            raise LabelError(
+                f"emerging_tagger: with per_feature=true a label such as {label!r} does not say to which feature it belongs; use "
+                f"initialize(labels=...) with a table {{'morph.<feature>': [labels]}}."
+            )
+        return super().with_label(vocabulary, label)
 
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         for unit, labels, confidence in decisions:
@@ -102,7 +120,7 @@ class TaggerTask(Task):
             elif attribute == "pos" and (self.overwrite or not token.pos):
                 token.pos_ = by_field["pos"]
             elif attribute == "morph" and (self.overwrite or not token.has_morph()):
-                token.set_morph(by_field["morph"] if self.features is None else self._features(by_field))
+                token.set_morph(self._features(by_field) if self.features else by_field["morph"])
             elif attribute.startswith("_.") and (self.overwrite or not token._.get(attribute[2:])):
                 token._.set(attribute[2:], by_field[attribute])
 
@@ -127,8 +145,17 @@ class TaggerTask(Task):
 def gold_values(example: Example, attribute: str) -> list[str | None]:
     """Gold values of an attribute on the predicted tokens; None where a token is not annotated or not aligned."""
     if attribute.startswith("_."):
-        return aligned(example, lambda token: token._.get(attribute[2:]) or None)
+        return aligned(example, lambda token: _extension_label(token, attribute[2:]))
     return [value or None for value in example.get_aligned(attribute.upper(), as_string=True)]
+
+
+def _extension_label(token: Token, attribute: str) -> str | None:
+    value = token._.get(attribute)
+    if value is not None and not isinstance(value, str):
+        raise LabelError(
+            f"emerging_tagger: token._.{attribute} of {token.text!r} is {value!r}, but must be a string, or None where not annotated."
+        )
+    return value or None
 
 
 def _morph_key(token: Token, attribute: str) -> Any:
@@ -141,7 +168,7 @@ def _extension(token: Token, attribute: str) -> Any:
 
 @Language.factory(
     "emerging_tagger",
-    assigns=["token.tag"],
+    assigns=["token.tag", "token.pos", "token.morph"],  # at most these: which of them, the setting `attributes` says
     default_config={
         "model": MODEL,
         "attributes": ["tag"],

@@ -1,0 +1,125 @@
+"""Every registered component, in the settings that change its code path, with a model that learns the corpus in a second."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Adam, fix_random_seed
+
+from spacy_emerging.pipeline.labeler import Labeler
+
+from .corpus import EXTENSION, SPANS_KEY, examples
+
+WIDTH = 16
+
+EMBED = {
+    "@architectures": "spacy.MultiHashEmbed.v2",
+    "width": WIDTH,
+    "attrs": ["NORM", "SUFFIX", "SHAPE"],
+    "rows": [200, 100, 100],
+    "include_static_vectors": False,
+}
+ENCODE = {"@architectures": "spacy-emerging.LSTMEncoder.v1", "width": WIDTH, "depth": 1}
+TOK2VEC = {"@architectures": "spacy.Tok2Vec.v2", "embed": EMBED, "encode": ENCODE}
+LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": WIDTH, "upstream": "*"}
+DECODER = {"@architectures": "spacy-emerging.SoftmaxDecoder.v1"}
+
+
+def labeler_model(tok2vec: dict[str, Any] = TOK2VEC, decoder: dict[str, Any] = DECODER) -> dict[str, Any]:
+    """The config of a tiny Labeler model."""
+    return copy.deepcopy({"@architectures": "spacy-emerging.Labeler.v1", "tok2vec": tok2vec, "decoder": decoder})
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A component and its settings; `read` gives what it writes on a Doc, `scores` the accuracies that are 1 on the corpus."""
+
+    id: str
+    factory: str
+    read: Callable[[Doc], Any]
+    scores: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def add_to(self, nlp: Language, tok2vec: dict[str, Any] = TOK2VEC, name: str = "labeler", **settings: Any) -> Labeler:
+        """Adds the component under `name`."""
+        config = {"model": labeler_model(tok2vec), **self.settings, **settings}
+        pipe = nlp.add_pipe(self.factory, name=name, config=config)
+        assert isinstance(pipe, Labeler)
+        return pipe
+
+
+def tags(*attributes: str) -> Callable[[Doc], Any]:
+    """Reads token attributes as strings."""
+    return lambda doc: [tuple(str(getattr(token, attribute)) for attribute in attributes) for token in doc]
+
+
+def read_extension(doc: Doc) -> Any:
+    return [token._.get(EXTENSION) for token in doc]
+
+
+def read_entities(doc: Doc) -> Any:
+    return [(entity.label_, entity.start, entity.end) for entity in doc.ents]
+
+
+def read_spans(doc: Doc) -> Any:
+    return sorted((span.label_, span.start, span.end) for span in doc.spans.get(SPANS_KEY, []))
+
+
+def read_parse(doc: Doc) -> Any:
+    return [(token.head.i, token.dep_, bool(token.is_sent_start)) for token in doc]
+
+
+CASES = [
+    Case("tag", "emerging_tagger", tags("tag_"), ("tag_acc",)),
+    Case(
+        "tag+pos+morph",
+        "emerging_tagger",
+        tags("tag_", "pos_", "morph"),
+        ("tag_acc", "pos_acc", "morph_acc"),
+        {"attributes": ["tag", "pos", "morph"]},
+    ),
+    Case("morph-per-feature", "emerging_tagger", tags("morph"), ("morph_acc",), {"attributes": ["morph"], "per_feature": True}),
+    Case("extension", "emerging_tagger", read_extension, (f"{EXTENSION}_acc",), {"attributes": [f"_.{EXTENSION}"]}),
+    Case("ner", "emerging_ner", read_entities, ("ents_f", "ents_p", "ents_r")),
+    Case("spans", "emerging_spans", read_spans, ("spans_sc_f", "spans_sc_p", "spans_sc_r")),
+    Case("parser", "emerging_parser", read_parse, ("dep_uas", "dep_las", "sents_f")),
+]
+
+
+def blank() -> Language:
+    """An empty pipeline; every test begins from the same seed."""
+    fix_random_seed(0)
+    return spacy.blank("en")
+
+
+def train(nlp: Language, data: list[Example], steps: int = 60, learn_rate: float = 0.03) -> dict[str, float]:
+    """Updates on all examples at once; gives the losses of the last step."""
+    optimizer = Adam(learn_rate)
+    losses: dict[str, float] = {}
+    for _ in range(steps):
+        losses = {}
+        nlp.update(data, sgd=optimizer, losses=losses)
+    return losses
+
+
+def initialized(case: Case, **settings: Any) -> tuple[Language, list[Example]]:
+    """A pipeline of one component, ready to be trained, and its corpus."""
+    nlp = blank()
+    data = examples(nlp.vocab)
+    case.add_to(nlp, **settings)
+    nlp.initialize(lambda: data)
+    return nlp, data
+
+
+def trained(case: Case, **settings: Any) -> tuple[Language, list[Example]]:
+    """A pipeline of one component that has learned its corpus by heart."""
+    nlp, data = initialized(case, **settings)
+    train(nlp, data)
+    return nlp, data

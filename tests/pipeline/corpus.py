@@ -1,0 +1,100 @@
+"""Five short sentences with every annotation that a component of this package reads: small enough to be learned by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spacy.tokens import Doc, Span, Token
+from spacy.training import Example
+from spacy.vocab import Vocab
+
+SENTENCES = [
+    # word, tag, part of speech, morphology, head (1-based, 0: root), relation, entity
+    """
+    Anna     NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
+    lives    VBZ  VERB   Number=Sing|Tense=Pres  0  ROOT      O
+    in       IN   ADP    _                       5  case      O
+    New      NNP  PROPN  Number=Sing             5  compound  B-GPE
+    York     NNP  PROPN  Number=Sing             2  obl       I-GPE
+    .        .    PUNCT  _                       2  punct     O
+    """,
+    """
+    They     PRP  PRON   Number=Plur             2  nsubj     O
+    like     VBP  VERB   Tense=Pres              0  ROOT      O
+    green    JJ   ADJ    Degree=Pos              4  amod      O
+    eggs     NNS  NOUN   Number=Plur             2  obj       O
+    .        .    PUNCT  _                       2  punct     O
+    """,
+    # not projective: the arc from "dog" to "barked" crosses the one from "saw" to "today"
+    """
+    Bob      NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
+    saw      VBD  VERB   Tense=Past              0  ROOT      O
+    a        DT   DET    Definite=Ind            4  det       O
+    dog      NN   NOUN   Number=Sing             2  obj       O
+    today    RB   ADV    _                       2  advmod    O
+    that     WDT  PRON   _                       7  nsubj     O
+    barked   VBD  VERB   Tense=Past              4  acl       O
+    .        .    PUNCT  _                       2  punct     O
+    """,
+    """
+    Why      WRB  ADV    _                       2  advmod    O
+    bark     VB   VERB   _                       0  ROOT      O
+    ?        .    PUNCT  _                       2  punct     O
+    """,
+    """
+    Bob      NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
+    likes    VBZ  VERB   Number=Sing|Tense=Pres  0  ROOT      O
+    New      NNP  PROPN  Number=Sing             4  compound  B-GPE
+    York     NNP  PROPN  Number=Sing             2  obj       I-GPE
+    .        .    PUNCT  _                       2  punct     O
+    """,
+]
+
+DOCS = [(0, 1, 2, 3, 4), (4, 1), (3, 0)]
+"""Which sentences make up which Doc."""
+
+SPANS_KEY = "sc"
+EXTENSION = "casing"
+
+Row = tuple[str, ...]
+
+
+def rows(sentence: int) -> list[Row]:
+    """The words of a sentence and their annotation."""
+    return [tuple(line.split()) for line in SENTENCES[sentence].strip().splitlines()]
+
+
+def gold_doc(vocab: Vocab, sentences: Sequence[int]) -> Doc:
+    """A Doc with every kind of annotation."""
+    table, heads = [], []
+    for sentence in sentences:
+        offset = len(table)
+        for i, row in enumerate(rows(sentence)):
+            heads.append(offset + (int(row[4]) - 1 if int(row[4]) else i))
+            table.append(row)
+    words, tags, pos, morphs, _, deps, ents = (list(column) for column in zip(*table, strict=True))
+    doc = Doc(vocab, words=words, tags=tags, pos=pos, morphs=morphs, heads=heads, deps=deps, ents=ents)
+    doc.spans[SPANS_KEY] = [span for sent in doc.sents for span in overlapping_spans(sent)]
+    for token in doc:
+        token._.set(EXTENSION, "title" if token.is_title else "other")
+    return doc
+
+
+def overlapping_spans(sentence: Span) -> list[Span]:
+    """The sentence without its last token, and the places in it."""
+    doc = sentence.doc
+    places = [Span(doc, entity.start, entity.end, label="PLACE") for entity in sentence.ents if entity.label_ == "GPE"]
+    return [Span(doc, sentence.start, sentence.end - 1, label="CLAUSE"), *places]
+
+
+def bare(doc: Doc) -> Doc:
+    """The same tokens without annotation."""
+    return Doc(doc.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+
+
+def examples(vocab: Vocab) -> list[Example]:
+    """All Docs of the corpus, each with a bare one to be predicted on."""
+    if not Token.has_extension(EXTENSION):
+        Token.set_extension(EXTENSION, default=None)
+    references = [gold_doc(vocab, sentences) for sentences in DOCS]
+    return [Example(bare(reference), reference) for reference in references]
