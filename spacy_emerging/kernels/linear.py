@@ -49,5 +49,11 @@ class _OneDNNLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
         grad_x = _product(grad, weight.t()) if need_x else None
-        grad_weight = _product(grad.t(), x.t()) if need_weight else None
-        return grad_x, grad_weight, grad.sum(0) if need_bias else None
+        return grad_x, _outer(grad, x) if need_weight else None, grad.sum(0) if need_bias else None
+
+
+def _outer(grad: Tensor, x: Tensor) -> Tensor:
+    """(T, O) and (T, I) to (O, I): grad^T x. The narrower one goes first, since the routine copies its first factor."""
+    if grad.shape[1] > x.shape[1]:
+        return _product(x.t(), grad.t()).t()
+    return _product(grad.t(), x.t())

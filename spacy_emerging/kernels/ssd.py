@@ -33,7 +33,8 @@ def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, ch
     """The same, chunk by chunk: inside a chunk one batched matrix product, between chunks a carried state.
 
     x: (G, B, L, H, P). dt: (G, B, L, H), step sizes, at least 0. a: (G, H), at most 0. b, c: (G, B, L, N). skip: (G, H).
-    chunk: at most so many tokens in a chunk; any number works and changes nothing but the speed. Recommended 32 to 128.
+    chunk: tokens of a chunk; a sequence of up to two goes as one. Any number works and changes nothing but speed and memory.
+    Recommended 32 to 128.
     Returns (G, B, L, H, P). Time and memory are linear in L. Computed in at least float32, whatever autocast says, since decays
     are differences of cumulative sums.
     """
@@ -44,7 +45,7 @@ def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, ch
 
 def _chunkwise(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int) -> Tensor:
     groups, batch, length, heads, width = x.shape
-    chunks = -(-length // chunk)
+    chunks = 1 if length <= 2 * chunk else -(-length // chunk)  # carrying one state costs more than a product twice as large
     size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
     missing = chunks * size - length
     if missing:
