@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spacy_emerging.structures import DependencyTree, Spans, StructureError
 
-LABELS = st.text(min_size=1, max_size=4)
+LABELS = st.text(min_size=1, max_size=4) | st.text("a-,↑↓\\", min_size=1, max_size=5)
 """Labels of any characters, so that no encoding relies on separators being absent."""
 
 
@@ -29,6 +29,12 @@ def single_root_trees(n: int) -> tuple[DependencyTree, ...]:
 def all_small_trees() -> list[DependencyTree]:
     """The 1 + 2 + 9 + 64 + 625 trees (Cayley) of one to five words."""
     return [tree for n in range(1, 6) for tree in single_root_trees(n)]
+
+
+@cache
+def projective_trees_up_to(n: int) -> tuple[DependencyTree, ...]:
+    """Every projective tree with one root over one to n words."""
+    return tuple(tree for size in range(1, n + 1) for tree in single_root_trees(size) if tree.is_projective())
 
 
 @st.composite

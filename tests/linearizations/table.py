@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from spacy_emerging.linearizations.base import Linearization
 from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
+from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
+from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
+from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
 from spacy_emerging.linearizations.span_tags import SpanTags
 from spacy_emerging.linearizations.token_tags import TokenTags
 from spacy_emerging.structures import DependencyTree, Spans
@@ -29,26 +32,21 @@ class Row(NamedTuple):
     alphabet: str  # what labels are made of, to make arbitrary labels that are nearly right
 
 
+TREES, ANY_TREES, PROJECTIVE = dependency_trees(), dependency_trees(several_roots=True), projective_trees()
+DIGITS, BRACKETS = "0123456789-", "\\></*"
+
 DEPENDENCY = [
-    Row("absolute", AbsoluteDependency, dependency_trees(), dependency_trees(several_roots=True), DependencyTree, "0123456789-"),
-    Row("relative", RelativeDependency, dependency_trees(), dependency_trees(several_roots=True), DependencyTree, "0123456789-"),
-    Row(
-        "bracketing, 1 plane",
-        lambda: BracketingDependency(planes=1),
-        projective_trees(),
-        dependency_trees(several_roots=True),
-        DependencyTree,
-        "\\></*",
-    ),
-    Row(
-        "bracketing, planes for every arc",
-        lambda: BracketingDependency(planes=25),
-        dependency_trees(),
-        dependency_trees(several_roots=True),
-        DependencyTree,
-        "\\></*",
-    ),
-    Row("bracketing, 2 planes", BracketingDependency, projective_trees(), dependency_trees(several_roots=True), DependencyTree, "\\></*"),
+    Row("absolute", AbsoluteDependency, TREES, ANY_TREES, DependencyTree, DIGITS),
+    Row("relative", RelativeDependency, TREES, ANY_TREES, DependencyTree, DIGITS),
+    Row("part-of-speech-relative, without tags", PosRelativeDependency, TREES, ANY_TREES, DependencyTree, "01-,"),
+    Row("bracketing, 1 plane", lambda: BracketingDependency(planes=1), PROJECTIVE, ANY_TREES, DependencyTree, BRACKETS),
+    Row("bracketing, 2 planes", BracketingDependency, PROJECTIVE, ANY_TREES, DependencyTree, BRACKETS),
+    Row("bracketing, planes for every arc", lambda: BracketingDependency(planes=25), TREES, ANY_TREES, DependencyTree, BRACKETS),
+    Row("4 bits", FourBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
+    Row("4 bits, head", lambda: FourBitDependency("head"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
+    Row("4 bits, head+path", lambda: FourBitDependency("head+path"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
+    Row("4 bits, path", lambda: FourBitDependency("path"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
+    Row("7 bits", SevenBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
 ]
 FLAT = [
     Row("token tags", lambda: TokenTags(("pos", "morph")), TAGS, TAGS, list, "ab"),

@@ -54,7 +54,8 @@ def test_labels_of_any_shape_give_a_valid_structure(row: Row, labels: list[tuple
     decoded = row.make().decode(labels)
     assert_valid(row, decoded.structure, len(labels))
     arity = len(row.make().fields)
-    assert decoded.repairs >= sum(len(label) != arity for label in labels)
+    malformed = sum(len(label) != arity for label in labels)
+    assert decoded.repairs >= malformed
 
 
 @every_row
@@ -125,6 +126,15 @@ def test_a_linearization_can_be_pickled(row: Row) -> None:
 @every_row
 def test_local_fields_are_fields(row: Row) -> None:
     assert row.make().local <= set(row.make().fields)
+
+
+@every_row
+def test_only_bit_labels_have_bits(row: Row) -> None:
+    linearization = row.make()
+    label = linearization.encode(DependencyTree((0,), ("root",)))[0][0] if row in DEPENDENCY else "O"
+    bits = linearization.bits(label)
+    assert bits == (tuple(map(int, label)) if linearization.fields[0] == "bits" else None)
+    assert linearization.bits("what") is None
 
 
 @every_dependency

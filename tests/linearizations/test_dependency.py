@@ -13,11 +13,14 @@ from spacy_emerging.errors import SettingError
 from spacy_emerging.linearizations.base import Linearization
 from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
+from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
 from spacy_emerging.linearizations.dependency.planes import kept_planes, relaxed_planes
+from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
-from spacy_emerging.structures import DependencyTree
+from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
+from spacy_emerging.structures import DependencyTree, StructureError
 
-from .strategies import all_small_trees, dependency_trees, single_root_trees
+from .strategies import all_small_trees, dependency_trees, projective_trees_up_to, single_root_trees
 
 SENTENCE = DependencyTree((2, 3, 0, 5, 3), ("det", "nsubj", "root", "det", "obj"))  # the cat saw a dog
 CROSSING = DependencyTree((3, 4, 0, 3), ("a", "b", "c", "d"))  # 3 -> 1 and 4 -> 2 cross, both to the left
@@ -153,3 +156,59 @@ def test_labels_that_stand_for_no_head_are_used_only_where_they_must() -> None:
     scores = [numpy.log([[0.1, 0.2, 0.7], [0.9, 0.05, 0.05]]), numpy.zeros((2, 1))]
     # Word 2 cannot be its own head: it goes under the root, and word 1 under it.
     assert AbsoluteDependency().decode_scores(scores, vocab).structure.heads == (2, 0)
+
+
+def test_tag_relative_labels_count_words_with_the_tag_of_the_head() -> None:
+    tags = ["DET", "NOUN", "VERB", "DET", "NOUN"]
+    labels = PosRelativeDependency().encode(SENTENCE, tags)
+    assert [offset for _, offset, _ in labels] == ["1,NOUN", "1,VERB", "0", "1,NOUN", "-1,VERB"]
+    assert [tag for tag, _, _ in labels] == tags
+
+
+@given(tree=dependency_trees(), data=st.data())
+def test_tag_relative_labels_cover_every_tree_with_any_tags(tree: DependencyTree, data: st.DataObject) -> None:
+    tags = data.draw(st.lists(st.sampled_from(["N", "V", ",", ""]), min_size=len(tree), max_size=len(tree)))
+    assert PosRelativeDependency().decode(PosRelativeDependency().encode(tree, tags)) == (tree, 0)
+
+
+def test_tag_relative_labels_that_count_too_far_take_the_farthest_word() -> None:
+    labels = [("N", "9,V", "a"), ("V", "0", "root"), ("N", "-9,N", "b"), ("V", "1,N", "c")]
+    # Word 4 has no noun to its right: the repair gives it the nearest word that is not below it.
+    assert PosRelativeDependency().decode(labels) == (DependencyTree((4, 0, 1, 2), ("a", "root", "b", "c")), 3)
+
+
+def test_tags_of_another_sentence_are_refused() -> None:
+    with pytest.raises(StructureError, match="2 tags for 5 words"):
+        PosRelativeDependency().encode(SENTENCE, ["DET", "NOUN"])
+
+
+def test_bits_of_a_small_sentence_are_those_of_the_paper() -> None:
+    # right dependent, outermost, left dependents, right dependents
+    assert [bits for bits, _ in FourBitDependency().encode(SENTENCE)] == ["0100", "0110", "1111", "0100", "1110"]
+    # right dependent, plane, outermost, then left and right dependents in either plane
+    assert [bits for bits, _ in SevenBitDependency().encode(SENTENCE)] == ["0010000", "0011000", "1011100", "0010000", "1011000"]
+    assert [bits for bits, _ in SevenBitDependency().encode(CROSSING)] == ["0010000", "0110000", "1011100", "1010010"]
+
+
+@pytest.mark.parametrize(
+    ("bits", "brackets"),
+    [(FourBitDependency(), BracketingDependency(planes=1)), (SevenBitDependency(), BracketingDependency(planes=2))],
+    ids=["4 bits and one plane", "7 bits and two planes"],
+)
+def test_bits_cover_exactly_the_small_trees_that_brackets_cover(bits: Linearization, brackets: Linearization) -> None:
+    for tree in all_small_trees():
+        covered = [linearization.decode(linearization.encode(tree)) == (tree, 0) for linearization in (bits, brackets)]
+        assert covered[0] == covered[1]
+
+
+def test_four_bits_cover_the_911_projective_trees_up_to_six_words() -> None:
+    assert len({bits for tree in projective_trees_up_to(6) for bits, _ in FourBitDependency().encode(tree)}) == 16
+    assert sum(FourBitDependency().decode(FourBitDependency().encode(tree)) == (tree, 0) for tree in projective_trees_up_to(6)) == 911
+
+
+def test_bits_without_a_partner_are_counted() -> None:
+    decoded = FourBitDependency().decode([("0001", "a"), ("0010", "b"), ("what", "c")])
+    assert decoded.structure.heads == (2, 3, 0)
+    # Word 1 promises right dependents that never come; word 2 takes it, though it is not marked as the outermost one;
+    # one label is a stranger; words 2 and 3 have no head.
+    assert decoded.repairs == 1 + 1 + 1 + 2
