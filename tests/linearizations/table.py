@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from spacy_emerging.linearizations.base import Linearization
 from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
+from spacy_emerging.linearizations.dependency.arc_eager import ArcEagerDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
 from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
+from spacy_emerging.linearizations.dependency.hexa_tag import HexaTagDependency
 from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
 from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
@@ -46,6 +48,10 @@ DEPENDENCY = [
     Row("4 bits, head", lambda: FourBitDependency("head"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
     Row("4 bits, head+path", lambda: FourBitDependency("head+path"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
     Row("4 bits, path", lambda: FourBitDependency("path"), PROJECTIVE, ANY_TREES, DependencyTree, "01a↑↓"),
+    Row("hexatags", HexaTagDependency, PROJECTIVE, ANY_TREES, DependencyTree, "lrLR"),
+    Row("hexatags, greedy, head", lambda: HexaTagDependency("head", "greedy"), PROJECTIVE, ANY_TREES, DependencyTree, "lrLR↑↓"),
+    Row("hexatags, path", lambda: HexaTagDependency("path"), PROJECTIVE, ANY_TREES, DependencyTree, "lrLR↑↓"),
+    Row("arc-eager", ArcEagerDependency, PROJECTIVE, ANY_TREES, DependencyTree, "SHRALE_"),
     Row("7 bits", SevenBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
 ]
 FLAT = [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spacy_emerging.errors import SettingError
 from spacy_emerging.linearizations.base import Linearization
 from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
+from spacy_emerging.linearizations.dependency.arc_eager import ArcEagerDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
 from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
 from spacy_emerging.linearizations.dependency.planes import kept_planes, relaxed_planes
@@ -211,4 +212,23 @@ def test_bits_without_a_partner_are_counted() -> None:
     assert decoded.structure.heads == (2, 3, 0)
     # Word 1 promises right dependents that never come; word 2 takes it, though it is not marked as the outermost one;
     # one label is a stranger; words 2 and 3 have no head.
+    assert decoded.repairs == 1 + 1 + 1 + 2
+
+
+def test_transitions_of_a_small_sentence_are_those_of_the_arc_eager_system() -> None:
+    labels = [transitions for transitions, _ in ArcEagerDependency().encode(SENTENCE)]
+    assert labels == ["SH_LA", "SH_LA", "RA", "SH_LA", "RA"]
+    verb_first = DependencyTree((0, 1, 2, 1), ("root", "obj", "nmod", "obl"))
+    assert [transitions for transitions, _ in ArcEagerDependency().encode(verb_first)] == ["RA", "RA", "RA_RE_RE", "RA"]
+
+
+def test_transitions_cover_the_911_projective_trees_up_to_six_words() -> None:
+    linearization = ArcEagerDependency()
+    assert sum(linearization.decode(linearization.encode(tree)) == (tree, 0) for tree in projective_trees_up_to(6)) == 911
+
+
+def test_impossible_transitions_are_skipped_and_counted() -> None:
+    # RE of the headless word 1, LA before no word, and a label that reads nothing.
+    decoded = ArcEagerDependency().decode([("SH_RE", "a"), ("RE", "b"), ("RA_LA", "c")])
+    assert decoded.structure.heads == (0, 1, 2)
     assert decoded.repairs == 1 + 1 + 1 + 2

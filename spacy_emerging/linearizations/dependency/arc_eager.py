@@ -1,0 +1,79 @@
+"""The transitions of an arc-eager parser, cut into one label per word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...structures import DependencyTree
+from ...types import LabelTuple
+from ..base import Decoded, Linearization
+from ..columns import columns
+from .projective import projective
+from .repair import check_repair, known_deprels, tree_from_arcs
+
+SHIFT, RIGHT, LEFT, REDUCE = "SH", "RA", "LA", "RE"
+
+
+class ArcEagerDependency(Linearization[DependencyTree]):
+    """The label of a word is the transition that reads it, SH or RA, and all LA and RE up to the next one, as in "SH_LA_LA"; and its
+    relation (Gomez-Rodriguez, Strzyz & Vilares 2020, arXiv 2011.00584; the system: Nivre 2003).
+
+    On a stack that begins with the root, RA attaches the word to the top and pushes it, SH only pushes it; before the next
+    word is read, LA attaches the top to that word and removes it, RE removes it.
+    repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    Coverage: every projective tree with one root. Others are made projective by lifting arcs.
+    Raises SettingError for another rule.
+    """
+
+    fields = ("transitions", "deprel")
+    local = frozenset({"deprel"})
+
+    def __init__(self, repair: str = "nearest") -> None:
+        self.repair = check_repair("ArcEagerDependency", repair)
+
+    def encode(self, structure: DependencyTree) -> list[LabelTuple]:
+        """(transitions, relation) per word: those of the oracle that removes a word from the stack as late as possible."""
+        n = len(structure)
+        heads = [0, *projective(structure).heads]
+        # The leftmost word that a word is linked to, or itself: the stack has to be cleared down to there before it is read.
+        reach = list(range(n + 1))
+        for word in range(1, n + 1):
+            reach[word] = min(reach[word], heads[word])
+            reach[heads[word]] = min(reach[heads[word]], word)
+        transitions: list[list[str]] = [[] for _ in range(n + 1)]
+        stack = [0]
+        for word in range(1, n + 1):
+            while stack[-1] > reach[word] or heads[stack[-1]] == word and stack[-1]:
+                transitions[word - 1].append(LEFT if heads[stack[-1]] == word else REDUCE)
+                stack.pop()
+            transitions[word].append(RIGHT if heads[word] == stack[-1] else SHIFT)
+            stack.append(word)
+        return [("_".join(actions), deprel) for actions, deprel in zip(transitions[1:], structure.deprels, strict=True)]
+
+    def decode(self, labels: Sequence[Sequence[str]]) -> Decoded:
+        """Runs the transitions. Those that are impossible (LA of a word with a head or before no word, RE of a word without one, either
+        of the root) are skipped, and unknown ones too: one repair each. A label that does not read its word counts as SH."""
+        (texts, deprels), repairs = columns(labels, 2)
+        n = len(texts)
+        has_head = [False] * (n + 1)
+        stack = [0]
+        arcs: list[tuple[int, int]] = []
+        for word, text in enumerate(texts, 1):
+            reading, *others = text.split("_")
+            if reading == RIGHT:
+                arcs.append((stack[-1], word))
+                has_head[word] = True
+            elif reading != SHIFT:
+                repairs += 1
+            stack.append(word)
+            for action in others:
+                top = stack[-1]
+                if action == LEFT and top and not has_head[top] and word < n:
+                    arcs.append((word + 1, top))
+                    stack.pop()
+                elif action == REDUCE and top and has_head[top]:
+                    stack.pop()
+                else:
+                    repairs += 1
+        tree, mended = tree_from_arcs(n, arcs, known_deprels(deprels, labels, 2), self.repair)
+        return Decoded(tree, repairs + mended)
