@@ -97,7 +97,7 @@ def XLSTMEncoder(
     dropout (float): Rate on the output of every mixer and feed-forward layer, until spaCy sets `training.dropout`. Recommended 0.0 to 0.3.
     backend (str): "auto", "torch" or "cuda": the latter takes the authors' kernels for the mLSTM (package mlstm_kernels).
     max_batch_tokens (int): Largest padded size of a bucket of sequences.
-    heads (int): Heads of both mixers, or the largest smaller divisor of the width. Recommended 4.
+    heads (int): Heads of both mixers, or the largest smaller divisor of the width that leaves 4 channels to each. Recommended 4.
     slstm_at (Optional[List[int]]): Which of the 2 x depth block positions are sLSTM blocks, from 0; null: every second one.
     conv_width (int): Tokens that the causal convolutions see. Recommended 4.
     qkv_block (int): Channels that are projected together to queries, keys and values. Recommended 4.

@@ -19,7 +19,7 @@ from ..kernels.convolution import causal_convolution
 from ..kernels.linear import linear, project
 from ..kernels.mlstm import mlstm
 from ..kernels.slstm import slstm
-from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
+from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves, head_count
 
 GATES = ("zgate", "ogate", "fgate", "igate")
 """The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer
@@ -66,7 +66,7 @@ class MLSTM(nn.Module):
         super().__init__()
         width, inner = settings.width, settings.inner(settings.expand)
         groups = inner // largest_divisor(inner, settings.qkv_block)
-        self.heads = largest_divisor(inner, settings.heads)
+        self.heads = head_count(inner, settings.heads)
         self.backend = settings.backend
         self.learnable_skip = nn.Parameter(torch.ones(inner))
         self.proj_up = nn.Linear(width, 2 * inner, bias=False)
@@ -156,7 +156,7 @@ class SLSTM(nn.Module):
     def __init__(self, settings: BlockSettings, position: int) -> None:
         super().__init__()
         width = settings.width
-        self.heads = largest_divisor(width, settings.heads)
+        self.heads = head_count(width, settings.heads)
         self.conv1d = Convolution(width, settings.conv_width)
         self.fgate = Headwise(width, self.heads)
         self.igate = Headwise(width, self.heads)

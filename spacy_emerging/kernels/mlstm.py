@@ -103,8 +103,9 @@ class _Chunkwise(torch.autograd.Function):
         batch, heads, length, width = q.shape
         rows, chunks, scale = batch * heads, length // size, 1 / math.sqrt(width)
         q, k, v = (tensor.reshape(rows * chunks, size, width) for tensor in (q, k, v))
-        total = logsigmoid(f).reshape(rows, chunks, size).cumsum(-1)
-        above = i.reshape(rows, chunks, size) - total
+        f = f.contiguous()
+        total = logsigmoid(f).view(rows, chunks, size).cumsum(-1)
+        above = i.contiguous().view(rows, chunks, size) - total
         before, bound = _stabilize(total, above)
         decay = (above[..., None, :] - bound[..., :, None]).exp_().tril_().view(rows * chunks, size, size)
         weights = torch.baddbmm(decay, q, k.transpose(1, 2), beta=0, alpha=scale).mul_(decay)
@@ -208,9 +209,15 @@ def _carry_backward(
 
 
 def _vendor(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
-    """The same by the Triton kernels of the authors' package mlstm_kernels."""
+    """The same by the Triton kernels of the authors' package mlstm_kernels.
+
+    Their blocks fit heads whose width is a power of two from 16 up, so others are filled up with zeros, which change nothing but
+    the scale. Their backward pass leaves out the normalizer, whose gradient a norm over each head cancels: one has to follow.
+    """
     from mlstm_kernels.torch.backend_module import mLSTMBackend, mLSTMBackendConfig
 
+    width = v.shape[-1]
+    fitting = max(16, 1 << (width - 1).bit_length())
     kernel_type = v.dtype if v.dtype in (torch.bfloat16, torch.float16) else torch.float32
     config = mLSTMBackendConfig(
         chunkwise_kernel=VENDOR_KERNEL,
@@ -220,5 +227,7 @@ def _vendor(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
         eps=EPSILON,
         autocast_kernel_dtype=str(kernel_type).removeprefix("torch."),
     )
-    mixed: Tensor = mLSTMBackend(config)(q, k, v, i.float(), f.float())
-    return mixed.to(v.dtype)
+    q, k, v = (pad(tensor.to(kernel_type), (0, fitting - width)) for tensor in (q * math.sqrt(fitting / width), k, v))
+    with torch.autocast(v.device.type, enabled=False):
+        mixed: Tensor = mLSTMBackend(config)(q, k, v, i.float(), f.float())
+    return mixed[..., :width]

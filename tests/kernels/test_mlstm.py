@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from spacy_emerging.errors import SettingError
+from spacy_emerging.kernels import mlstm as module
 from spacy_emerging.kernels.mlstm import mlstm, mlstm_chunkwise, mlstm_parallel, mlstm_recurrent
 
 
@@ -79,6 +80,13 @@ def test_later_tokens_never_influence_earlier_ones() -> None:
     assert torch.equal(mlstm_chunkwise(*inputs, chunk=4)[:, :, :11], before)
 
 
+def test_inputs_may_be_views_of_any_layout() -> None:
+    """As they are when they come out of projections over tokens."""
+    inputs = draw(40)
+    turned = [tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in inputs]
+    torch.testing.assert_close(mlstm_chunkwise(*turned, chunk=8), mlstm_chunkwise(*inputs, chunk=8), rtol=0, atol=1e-12)
+
+
 def test_half_precision_input_is_computed_in_float32() -> None:
     halves = [tensor.bfloat16() for tensor in draw(30, torch.float32)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -91,3 +99,14 @@ def test_half_precision_input_is_computed_in_float32() -> None:
 def test_training_with_missing_kernels_is_refused() -> None:
     with pytest.raises(SettingError, match="mlstm_kernels"):
         mlstm(*draw(3), backend="cuda", training=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [6, 16, 40])
+def test_the_authors_kernels_are_called_as_they_want(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their Triton kernel needs a GPU; their plain one has the same signature and runs here."""
+    pytest.importorskip("mlstm_kernels")
+    monkeypatch.setattr(module, "VENDOR_KERNEL", "chunkwise--native_autograd")
+    monkeypatch.setattr(module, "choose", lambda *_: "cuda")
+    inputs = draw(101, torch.float32, spread=0.5, width=width)
+    torch.testing.assert_close(mlstm(*inputs), mlstm_recurrent(*inputs), rtol=1e-3, atol=1e-3)
