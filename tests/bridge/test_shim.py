@@ -98,7 +98,7 @@ def test_optimizer_gets_its_decay_back_after_an_error() -> None:
 
 
 def test_optimizer_that_returns_new_arrays_works_too() -> None:
-    def halve(key: Any, weights: Any, gradient: Any, *, lr_scale: float) -> Any:
+    def halve(key: Any, weights: Any, gradient: Any) -> Any:
         return weights / 2, gradient
 
     halve.L2 = 0.0  # type: ignore[attr-defined]

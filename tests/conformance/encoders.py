@@ -75,6 +75,14 @@ def assert_close(found: list[Any], wanted: list[Any], tolerance: float = 1e-5) -
         numpy.testing.assert_allclose(on_cpu(one), on_cpu(other), atol=tolerance, rtol=tolerance)
 
 
+def assert_close_gradients(found: list[Any], wanted: list[Any], tolerance: float = 2e-5) -> None:
+    """The same list of arrays, up to `tolerance` of the largest number in each, as float32 sums allow."""
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        largest = max(1.0, float(abs(other).max())) if len(other) else 1.0
+        numpy.testing.assert_allclose(on_cpu(one), on_cpu(other), atol=tolerance * largest, rtol=0)
+
+
 def assert_same(found: list[Any], wanted: list[Any]) -> None:
     """The same list of arrays, bit by bit."""
     assert len(found) == len(wanted)

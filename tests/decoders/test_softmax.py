@@ -45,7 +45,10 @@ def test_prediction_is_the_argmax() -> None:
         assert torch.equal(prediction.best[..., index], field.argmax(-1))
 
 
-@pytest.mark.parametrize(("setting", "value"), [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("dropout", 1.5), ("hidden_width", -1)])
+WRONG = [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("dropout", 1.5), ("hidden_width", -1)]
+
+
+@pytest.mark.parametrize(("setting", "value"), WRONG)
 def test_setting_that_cannot_work_is_named(setting: str, value: float) -> None:
     with pytest.raises(SettingError, match=f"SoftmaxDecoder.v1: setting '{setting}' is {value}"):
         SoftmaxDecoder(**{setting: value})
