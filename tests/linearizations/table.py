@@ -13,6 +13,7 @@ from spacy_emerging.linearizations.dependency.arc_eager import ArcEagerDependenc
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
 from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
 from spacy_emerging.linearizations.dependency.hexa_tag import HexaTagDependency
+from spacy_emerging.linearizations.dependency.hierarchical_bracketing import HierarchicalBracketingDependency as Hierarchical
 from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
 from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
@@ -52,6 +53,9 @@ DEPENDENCY = [
     Row("hexatags, greedy, head", lambda: HexaTagDependency("head", "greedy"), PROJECTIVE, ANY_TREES, DependencyTree, "lrLR↑↓"),
     Row("hexatags, path", lambda: HexaTagDependency("path"), PROJECTIVE, ANY_TREES, DependencyTree, "lrLR↑↓"),
     Row("arc-eager", ArcEagerDependency, PROJECTIVE, ANY_TREES, DependencyTree, "SHRALE_"),
+    Row("hierarchical", Hierarchical, PROJECTIVE, ANY_TREES, DependencyTree, BRACKETS + "^"),
+    Row("hierarchical, head+path", lambda: Hierarchical("projective", "head+path"), PROJECTIVE, ANY_TREES, DependencyTree, "<>/\\^↑↓"),
+    Row("hierarchical, nonprojective", lambda: Hierarchical("nonprojective"), TREES, ANY_TREES, DependencyTree, BRACKETS + "^"),
     Row("7 bits", SevenBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
 ]
 FLAT = [
