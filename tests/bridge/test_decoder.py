@@ -132,6 +132,7 @@ def test_scores_are_left_out_where_nobody_wants_them() -> None:
 
 
 def test_fields_come_back_with_the_model() -> None:
+    """Trap 8: a head whose size is known late must carry that size with its weights."""
     # given fields with everything that a linearization can tell
     allowed = Transitions(numpy.array([True, False]), numpy.eye(2, dtype=bool), numpy.array([True, True]))
     fields = [Field("tag", ("O", "B"), allowed, ((0, 1), (1, 0))), Field("plain", ("x",))]

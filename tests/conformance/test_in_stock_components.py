@@ -72,6 +72,20 @@ def test_training_dropout_reaches_the_encoder_through_the_pipeline(name: str) ->
     assert encoder_node(nlp, "tagger").attrs["dropout_rate"] == 0.4
 
 
+@each_encoder
+def test_rehearsal_moves_the_encoder(name: str) -> None:
+    # given a trained tagger that is reminded of what it said, after its weights were disturbed
+    nlp = stock_pipeline("tagger", name)
+    for _ in range(3):
+        nlp.update(examples(nlp), sgd=Adam(0.05))
+    optimizer = nlp.resume_training(sgd=Adam(0.05))
+    nlp.update(examples(nlp), sgd=optimizer)
+    before = weights(encoder_node(nlp, "tagger"))
+    losses = nlp.rehearse(examples(nlp), sgd=optimizer)
+    assert losses["tagger"] > 0
+    assert any((before[key] != after).any() for key, after in weights(encoder_node(nlp, "tagger")).items())
+
+
 # Listeners
 
 SHARED = ("tagger", "ner", "textcat")
