@@ -11,14 +11,18 @@ from torch.nn import functional
 
 HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
+WORTH_PREPARING = 32_000_000
+"""Multiply-adds from which oneDNN is taken: it prepares code for every new shape, which costs more than it gains below."""
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(T, I) to (T, O): x weight^T + bias, as `torch.nn.functional.linear`.
 
-    In float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast where the BLAS is
+    For large products in float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast where the BLAS is
     Intel's and the processor is not.
     """
-    if HAS_ONEDNN and x.dim() == 2 and len(x) and _plain_float32(x, weight):
+    large = x.dim() == 2 and len(x) * weight.numel() >= WORTH_PREPARING
+    if HAS_ONEDNN and large and _plain_float32(x, weight):
         return _OneDNNLinear.apply(x, weight, bias)
     return functional.linear(x, weight, bias)
 
@@ -40,6 +44,7 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 class _OneDNNLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x = x.contiguous()
         ctx.save_for_backward(x, weight)
         return _product(x, weight, bias)
 
@@ -47,6 +52,7 @@ class _OneDNNLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        grad = grad.contiguous()  # the gradient of a sum is one number with strides of 0, which the routine takes many seconds for
         need_x, need_weight, need_bias = ctx.needs_input_grad
         grad_x = _product(grad, weight.t()) if need_x else None
         return grad_x, _outer(grad, x) if need_weight else None, grad.sum(0) if need_bias else None

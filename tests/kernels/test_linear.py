@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spacy_emerging.kernels.linear import HAS_ONEDNN, _OneDNNLinear, linear
+from spacy_emerging.kernels import linear as module
+from spacy_emerging.kernels.linear import HAS_ONEDNN, WORTH_PREPARING, _OneDNNLinear, linear
+
+
+@pytest.fixture(autouse=True)
+def small_products_count_as_large(monkeypatch):
+    monkeypatch.setattr(module, "WORTH_PREPARING", 1)
 
 
 @pytest.mark.parametrize("tokens,width,units", [(1, 1, 1), (7, 12, 5), (300, 64, 290)])
@@ -49,3 +55,12 @@ def test_only_flat_float32_on_a_cpu_takes_the_fast_product(monkeypatch):
         assert linear(torch.randn(3, 4), weight).dtype == torch.bfloat16
     with pytest.raises(AssertionError, match="fast product"):
         linear(torch.randn(3, 4), weight)
+    monkeypatch.setattr(module, "WORTH_PREPARING", WORTH_PREPARING)
+    assert linear(torch.randn(3, 4), weight).shape == (3, 2)
+
+
+def test_the_gradient_of_a_bare_sum_is_that_of_torch():
+    torch.manual_seed(0)
+    x, weight = torch.randn(300, 64), torch.randn(290, 64, requires_grad=True)
+    linear(x, weight).sum().backward()
+    torch.testing.assert_close(weight.grad, x.sum(0).expand(290, 64), rtol=1e-4, atol=1e-4)
