@@ -15,6 +15,7 @@ ARCHITECTURES = {
     "spacy-emerging.Mamba2Encoder.v1": "encoders.mamba2:Mamba2Encoder",
     "spacy-emerging.TransformerEncoder.v1": "encoders.transformer:TransformerEncoder",
     "spacy-emerging.XLSTMEncoder.v1": "encoders.xlstm:XLSTMEncoder",
+    "spacy-emerging.WordEmbed.v1": "embed.words:WordEmbed",
     "spacy-emerging.SoftmaxDecoder.v1": "decoders.softmax:SoftmaxDecoder",
     "spacy-emerging.Labeler.v1": "pipeline.model:LabelerModel",
 }
