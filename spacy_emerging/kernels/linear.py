@@ -18,8 +18,8 @@ WORTH_PREPARING = 32_000_000
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(T, I) to (T, O): x weight^T + bias, as `torch.nn.functional.linear`.
 
-    For large products in float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast where the BLAS is
-    Intel's and the processor is not.
+    For large products in float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast
+    where the BLAS is Intel's and the processor is not.
     """
     large = x.dim() == 2 and len(x) * weight.numel() >= WORTH_PREPARING
     if HAS_ONEDNN and large and _plain_float32(x, weight):
