@@ -236,23 +236,19 @@ class Labeler(TrainablePipe):
     def set_annotations(self, docs: Iterable[Doc], scores: list[DocPrediction]) -> None:
         """Decodes every unit into a structure and writes it on its Doc."""
         for doc, prediction in zip(docs, scores, strict=True):
-            decisions = [
-                Decision(unit, self._structure(unit_scores), self._confidence(unit_scores))
-                for unit, unit_scores in zip(prediction.units, prediction.scores, strict=True)
-            ]
-            self.task.annotate(doc, decisions)
+            decisions = map(self._decided, prediction.units, prediction.scores)
+            self.task.annotate(doc, list(decisions))
+
+    def _decided(self, unit: Unit, scores: UnitScores) -> Decision:
+        structure = self._structure(scores)
+        confidence = self.index.confidence(scores, self.task.spelled(structure)) if self.store_scores else None
+        return Decision(unit, structure, confidence)
 
     def _structure(self, scores: UnitScores) -> Any:
         module = self.model.get_ref("decoder").shims[0].module
         if scores.scores and module.search == "linearization":
             return self.task.linearization.decode_scores(scores.scores, self.index.labels).structure
         return self.task.linearization.decode(self.index.to_strings(scores.best)).structure
-
-    def _confidence(self, scores: UnitScores) -> numpy.ndarray | None:
-        if not self.store_scores:
-            return None
-        chosen = [numpy.take_along_axis(field, scores.best[:, [f]], axis=1)[:, 0] for f, field in enumerate(scores.scores)]
-        return numpy.sum(chosen, axis=0)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Scores under spaCy's own keys."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from ..errors import LabelError
-from ..types import GoldLabels, LabelTuple
+from ..types import GoldLabels, LabelTuple, UnitScores
 
 MISSING = -1
 
@@ -56,6 +56,14 @@ class LabelIndex:
             )
         self.unseen += 1
         return MISSING
+
+    def confidence(self, scores: UnitScores, labels: Sequence[LabelTuple] | None) -> numpy.ndarray:
+        """(n, F) log-probabilities of these labels; of the decoder's best ones where there are none or one is unknown."""
+        ids = scores.best.copy()
+        for i, row in enumerate(labels or ()):
+            for f, label in enumerate(row):
+                ids[i, f] = self._ids[f].get(label, ids[i, f])
+        return numpy.stack([numpy.take_along_axis(field, ids[:, [f]], axis=1)[:, 0] for f, field in enumerate(scores.scores)], axis=1)
 
     def to_strings(self, ids: numpy.ndarray) -> list[LabelTuple]:
         """(n, F) ids to label tuples."""

@@ -16,6 +16,7 @@ from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.span_tags import SpanTags, split_tag
 from ..structures import Spans
+from ..types import LabelTuple
 from .defaults import MODEL
 from .labeler import Labeler
 from .task import Decision, Gold, Task, whole
@@ -60,6 +61,9 @@ class NERTask(Task):
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
         field = self.fields[0]
         return {field: all_tags(self.linearization, sorted({*self.labels(vocabulary), label}))}
+
+    def spelled(self, structure: Spans) -> list[LabelTuple]:
+        return self.linearization.encode(structure)
 
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         kept = [] if self.overwrite else list(doc.ents)

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
 
+from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..structures import DependencyTree
 from ..types import GoldLabels
@@ -86,7 +87,7 @@ class ParserTask(Task):
                 heads[unit.start + i] = head - 1 - i if head else 0
                 deps[unit.start + i] = strings.add(deprel)
                 if confidence is not None:
-                    doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i])))
+                    doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
         if len(doc):
             doc.from_array([HEAD, DEP], numpy.stack([heads.astype("uint64"), deps], axis=1))
 
@@ -162,6 +163,9 @@ def make_parser(
     model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any dependency encoding, e.g.
     `spacy-emerging.BracketingDependency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
     scorer (Optional[Callable]): Replaces dep_uas, dep_las, dep_las_per_type, sents_p, sents_r, sents_f.
+    Raises SettingError for a linearization of other structures.
     """
+    if "deprel" not in linearization.fields:
+        raise SettingError(f"{name}: setting 'linearization' must be a dependency encoding, not {type(linearization).__name__}.")
     ensure_extensions()
     return Labeler(nlp.vocab, model, name, ParserTask(linearization), store_scores=store_scores, scorer=scorer)

@@ -117,16 +117,21 @@ class SpansTask(Task):
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
         return self.vocabulary({field: {*vocabulary.get(field, ()), *all_tags(self.tags, [label])} for field in self.fields})
 
+    def spelled(self, structure: Sequence[Spans]) -> list[LabelTuple]:
+        return self.linearization.encode(structure)
+
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
-        spans, scores = [], []
+        found: dict[tuple[int, int, str], float] = {}
         for unit, layers, confidence in decisions:
-            for label, start, end in sorted({span for layer in layers for span in layer.spans}, key=lambda s: (s[1], -s[2], s[0])):
-                spans.append(Span(doc, unit.start + start, unit.start + end, label=label))
-                if confidence is not None:
-                    scores.append(float(numpy.exp(confidence[start:end].sum())))
-        doc.spans[self.key] = spans
+            for f, layer in enumerate(layers):
+                for label, start, end in layer.spans:
+                    key = (unit.start + start, unit.start + end, label)
+                    score = 0.0 if confidence is None else float(numpy.exp(confidence[start:end, f].sum()))
+                    found[key] = max(found.get(key, 0.0), score)
+        ordered = sorted(found, key=lambda span: (span[0], -span[1], span[2]))
+        doc.spans[self.key] = [Span(doc, start, end, label=label) for start, end, label in ordered]
         if decisions and decisions[0].confidence is not None:
-            doc.spans[self.key].attrs[SCORES] = scores
+            doc.spans[self.key].attrs[SCORES] = [found[span] for span in ordered]
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         key = self.key

@@ -110,7 +110,7 @@ class TaggerTask(Task):
             for i, token in enumerate(doc[unit.start : unit.end]):
                 self._write(token, labels[i])
                 if confidence is not None:
-                    token._.set(LABEL_SCORE, float(numpy.exp(confidence[i])))
+                    token._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
 
     def _write(self, token: Token, labels: Sequence[str]) -> None:
         by_field = dict(zip(self.fields, labels, strict=True))

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Token
 from spacy.training import Example
 
 from ..linearizations.base import Linearization
-from ..types import GoldLabels
+from ..types import GoldLabels, LabelTuple
 from .model import Cut, Unit
 
 
@@ -27,7 +27,7 @@ class Gold(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What the Labeler decided for one unit: the structure, and per token the log-probability of its labels (None: not asked for)."""
+    """What the Labeler decided for one unit: the structure, and (n, F) log-probabilities of its labels (None: not asked for)."""
 
     unit: Unit
     structure: Any
@@ -86,9 +86,9 @@ class Task(ABC):
         """Where the Doc is cut into units at prediction; None: nowhere."""
         return None
 
-    def check_reference(self, doc: Doc) -> bool:
-        """Whether a reference Doc has any annotation for this task."""
-        return True
+    def spelled(self, structure: Any) -> list[LabelTuple] | None:
+        """The labels whose probabilities tell how sure a structure is; None: those that the decoder thought best."""
+        return None
 
 
 def whole(doc: Doc) -> list[Unit]:
