@@ -1,8 +1,9 @@
-"""From label tuples of any shape to one clean column of strings per field."""
+"""Reading labels of any shape: one clean column of strings per field, and the numbers that strings write."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def columns(labels: Sequence[Sequence[str]], arity: int) -> tuple[list[list[str]], int]:
@@ -24,3 +25,13 @@ def columns(labels: Sequence[Sequence[str]], arity: int) -> tuple[list[list[str]
             value = values[f] if f < len(values) else ""
             result[f].append(value if isinstance(value, str) else "")
     return result, malformed
+
+
+@lru_cache(maxsize=65536)
+def whole_number(text: str) -> int | None:
+    """The number that `text` writes in the one way that `str` would write it, else None."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if str(number) == text else None

@@ -7,7 +7,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from spacy_emerging.structures import DependencyTree, Spans, StructureError
+from spacy_emerging.structures import DependencyGraph, DependencyTree, Spans, StructureError
 
 LABELS = st.text(min_size=1, max_size=4) | st.text("a-,↑↓\\", min_size=1, max_size=5)
 """Labels of any characters, so that no encoding relies on separators being absent."""
@@ -65,6 +65,15 @@ def projective_trees(draw: st.DrawFn, max_size: int = 25) -> DependencyTree:
             stretches += [(start, word - 1, word), (word, stop, word)]
             start = stop
     return DependencyTree(tuple(heads), tuple(draw(st.lists(LABELS, min_size=n, max_size=n))))
+
+
+@st.composite
+def dependency_graphs(draw: st.DrawFn, max_size: int = 8, self_loops: bool = True) -> DependencyGraph:
+    """Any graph: re-entrancies, cycles, several arcs between two words, words without arcs."""
+    n = draw(st.integers(0, max_size))
+    arcs = st.tuples(st.integers(0, n), st.integers(1, max(n, 1)), LABELS | st.just(""))
+    drawn = draw(st.frozensets(arcs, max_size=3 * n)) if n else frozenset()
+    return DependencyGraph(n, frozenset(arc for arc in drawn if self_loops or arc[0] != arc[1]))
 
 
 @st.composite

@@ -17,11 +17,16 @@ from spacy_emerging.linearizations.dependency.hierarchical_bracketing import Hie
 from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
 from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
+from spacy_emerging.linearizations.graph.absolute import AbsoluteGraph
+from spacy_emerging.linearizations.graph.bracketing import BracketingGraph
+from spacy_emerging.linearizations.graph.four_bit import FourBitGraph
+from spacy_emerging.linearizations.graph.relative import RelativeGraph
+from spacy_emerging.linearizations.graph.six_bit import SixBitGraph
 from spacy_emerging.linearizations.span_tags import SpanTags
 from spacy_emerging.linearizations.token_tags import TokenTags
-from spacy_emerging.structures import DependencyTree, Spans
+from spacy_emerging.structures import DependencyGraph, DependencyTree, Spans
 
-from .strategies import TAGS, dependency_trees, projective_trees, spans
+from .strategies import TAGS, dependency_graphs, dependency_trees, projective_trees, spans
 
 
 class Row(NamedTuple):
@@ -58,9 +63,20 @@ DEPENDENCY = [
     Row("hierarchical, nonprojective", lambda: Hierarchical("nonprojective"), TREES, ANY_TREES, DependencyTree, BRACKETS + "^"),
     Row("7 bits", SevenBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
 ]
+GRAPHS, NO_LOOPS = dependency_graphs(), dependency_graphs(self_loops=False)
+GRAPH = [
+    Row("absolute graph", AbsoluteGraph, GRAPHS, GRAPHS, DependencyGraph, "012,-|a"),
+    Row("relative graph", RelativeGraph, GRAPHS, GRAPHS, DependencyGraph, "012,-|a"),
+    Row("bracketing graph, 2 planes", BracketingGraph, dependency_graphs(2, self_loops=False), GRAPHS, DependencyGraph, BRACKETS + "|a"),
+    Row("bracketing graph, all planes", lambda: BracketingGraph(24), NO_LOOPS, GRAPHS, DependencyGraph, BRACKETS + "|a"),
+    Row("4 bits per subset, 1 subset", lambda: FourBitGraph(1), dependency_graphs(0), GRAPHS, DependencyGraph, "01|"),
+    Row("4 bits per subset, all subsets", lambda: FourBitGraph(24), NO_LOOPS, GRAPHS, DependencyGraph, "01|"),
+    Row("6 bits per subset, 1 subset", lambda: SixBitGraph(1), dependency_graphs(0), GRAPHS, DependencyGraph, "01|"),
+    Row("6 bits per subset, all subsets", lambda: SixBitGraph(24), NO_LOOPS, GRAPHS, DependencyGraph, "01|"),
+]
 FLAT = [
     Row("token tags", lambda: TokenTags(("pos", "morph")), TAGS, TAGS, list, "ab"),
     Row("span tags, bio", lambda: SpanTags("bio"), spans(), spans(), Spans, "BIO-x"),
     Row("span tags, bilou", SpanTags, spans(), spans(), Spans, "BILUO-x"),
 ]
-ROWS = DEPENDENCY + FLAT
+ROWS = DEPENDENCY + GRAPH + FLAT

@@ -15,10 +15,10 @@ from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
 from spacy_emerging.linearizations.dependency.arc_eager import ArcEagerDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
 from spacy_emerging.linearizations.dependency.four_bit import FourBitDependency
-from spacy_emerging.linearizations.dependency.planes import kept_planes, relaxed_planes
 from spacy_emerging.linearizations.dependency.pos_relative import PosRelativeDependency
 from spacy_emerging.linearizations.dependency.relative import RelativeDependency
 from spacy_emerging.linearizations.dependency.seven_bit import SevenBitDependency
+from spacy_emerging.linearizations.planes import kept_planes, relaxed_planes
 from spacy_emerging.structures import DependencyTree, StructureError
 
 from .strategies import all_small_trees, dependency_trees, projective_trees_up_to, single_root_trees

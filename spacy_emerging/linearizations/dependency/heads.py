@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded, Linearization
-from ..columns import columns
+from ..columns import columns, whole_number
 from .arborescence import best_single_root_heads
 from .repair import check_repair, known_deprels, tree_from_arcs
 
 LONGEST_SEARCH = 300
 """Words up to which conflicting heads are settled by a spanning arborescence over the scores, O(n^2). Our default."""
-
-
-@lru_cache(maxsize=65536)
-def whole_number(text: str) -> int | None:
-    """The number that `text` writes in the one way that `str` would write it, else None."""
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if str(number) == text else None
 
 
 class HeadLabels(Linearization[DependencyTree]):

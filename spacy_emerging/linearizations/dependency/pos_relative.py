@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ...structures import DependencyTree, StructureError
 from ...types import LabelTuple
 from ..base import Decoded, Linearization
-from ..columns import columns
-from .heads import whole_number
+from ..columns import columns, whole_number
 from .repair import check_repair, known_deprels, tree_from_arcs
 
 ROOT_LABEL = "0"

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .planes import Arc
+from ..planes import Arc
 
 
 class Bracket(NamedTuple):

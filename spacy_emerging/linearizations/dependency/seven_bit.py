@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded, Linearization
+from ..bits import BitArcs
 from ..columns import columns
-from .bits import BitArcs
-from .planes import kept_planes, relaxed_planes
+from ..planes import kept_planes, relaxed_planes
 from .repair import check_repair, known_deprels, tree_from_arcs
 
 LABELS = {format(number, "07b"): tuple(map(int, format(number, "07b"))) for number in range(128)}

@@ -1,0 +1,87 @@
+"""Graphs in six bits per word and subset of arcs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import SettingError
+from ..planes import Arc, relaxed_planes
+from .relations import GraphLabels, heads_in_order
+
+
+class SixBitGraph(GraphLabels):
+    """The code of a word is a string of six bits per subset of arcs: it has a head on the left; it is the outermost right dependent of
+    that head; it has right dependents; it has a head on the right; it is the outermost left dependent of that head; it has
+    left dependents (Ezquerro et al. 2024, arXiv 2410.17972).
+
+    In a subset no two arcs of one direction cross, and a word has at most one head on either side.
+    subsets: how many subsets are written, at least 1. Arcs go greedily, by left and right end, into the first that takes them; the
+        largest are kept, the rest is dropped.
+    Coverage: every graph without arcs from a word to itself whose arcs the greedy assignment puts into at most `subsets` subsets.
+    Raises SettingError for a number of subsets below 1.
+    """
+
+    def __init__(self, subsets: int = 4) -> None:
+        if not isinstance(subsets, int) or subsets < 1:
+            raise SettingError(f"SixBitGraph: setting 'subsets' is {subsets!r}, but must be a whole number of at least 1.")
+        self.subsets = subsets
+
+    def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:
+        found = sorted(relaxed_planes(arcs, only_one=lambda arc: (arc[1], arc[0] < arc[1])), key=len, reverse=True)[: self.subsets]
+        codes = [""] * n
+        for subset in [*found, *([[]] * self.subsets)][: self.subsets]:
+            flags = [["0"] * 6 for _ in range(n + 1)]
+            farthest: dict[tuple[int, bool], int] = {}
+            for head, word in subset:
+                rightwards = head < word
+                flags[word][0 if rightwards else 3] = "1"
+                flags[head][2 if rightwards else 5] = "1"
+                known = farthest.setdefault((head, rightwards), word)
+                farthest[head, rightwards] = max(known, word) if rightwards else min(known, word)
+            for (_, rightwards), word in farthest.items():
+                flags[word][1 if rightwards else 4] = "1"
+            for word in range(1, n + 1):
+                codes[word - 1] += "".join(flags[word])
+        return codes, heads_in_order(n, found)
+
+    def _read(self, codes: Sequence[str]) -> tuple[list[list[int]], int]:
+        width = 6 * self.subsets
+        valid = [code if len(code) == width and not code.strip("01") else "0" * width for code in codes]
+        strangers = sum(code != read for code, read in zip(codes, valid, strict=True))
+        heads: list[list[int]] = [[] for _ in range(len(codes) + 1)]
+        for start in range(0, width, 6):
+            arcs, unmatched = _arcs_of([code[start : start + 6] for code in valid])
+            strangers += unmatched
+            for head, word in sorted(arcs):
+                heads[word].append(head)
+        return heads, strangers
+
+    def bits(self, label: str) -> tuple[int, ...] | None:
+        """The bits of a code; None for a string that is none."""
+        valid = len(label) == 6 * self.subsets and not label.strip("01")
+        return tuple(map(int, label)) if valid else None
+
+
+def _arcs_of(codes: Sequence[str]) -> tuple[list[Arc], int]:
+    """The arcs of one subset, and how many flags found no partner. Every word enters and leaves either stack at most once."""
+    waiting: list[int] = []  # words with a head on the right
+    offering = [0]  # words with right dependents; the root never leaves
+    arcs: list[Arc] = []
+    unmatched = 0
+    for word, (left_head, outermost_right, has_right, right_head, _, has_left) in enumerate(map(tuple, codes), 1):
+        if has_left == "1":
+            closed = False
+            while waiting and not closed:
+                dependent = waiting.pop()
+                arcs.append((word, dependent))
+                closed = codes[dependent - 1][4] == "1"
+            unmatched += not closed
+        if left_head == "1":
+            arcs.append((offering[-1], word))
+            if outermost_right == "1" and len(offering) > 1:
+                offering.pop()
+        if has_right == "1":
+            offering.append(word)
+        if right_head == "1":
+            waiting.append(word)
+    return arcs, unmatched + len(waiting) + len(offering) - 1
