@@ -16,6 +16,8 @@ import spacy
 from spacy_emerging.registry import ARCHITECTURES
 
 HERE = Path(__file__).parent
+EXPECTED = HERE / "expected_failures.json"
+TAGGER = "emerging_tagger"
 
 MODULES = [
     "pipeline.test_tagger",
