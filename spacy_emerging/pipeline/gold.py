@@ -41,7 +41,7 @@ class GoldCache:
         return cached[1]
 
 
-def start_ids(starts: Any) -> numpy.ndarray:
+def start_ids(starts: Any) -> Any:
     """(n,) of 1, -1, 0 to (n, 1) label ids of the field sent_start: START is 1, INSIDE is 0; MISSING where unknown."""
     values = numpy.asarray(starts, dtype="int64")
     return numpy.where(values == 1, 1, numpy.where(values == -1, 0, MISSING))[:, None]

@@ -47,7 +47,7 @@ class Labeler(TrainablePipe):
         self.task = task
         self.store_scores = store_scores
         self.scorer = scorer
-        self.cfg = {"labels": {}}
+        self.cfg: dict[str, Any] = {"labels": {}}
         self._rehearsal_model: Model | None = None
         self._prepare()
 

@@ -79,7 +79,7 @@ def LabelerModel(
 
     Its dimension nO, known once initialized, is the number of labels of all fields.
     """
-    options = {"max_batch_tokens": max_batch_tokens, "lr_scale": lr_scale, "max_grad_norm": max_grad_norm, "amp": amp}
+    options: dict[str, Any] = {"max_batch_tokens": max_batch_tokens, "lr_scale": lr_scale, "max_grad_norm": max_grad_norm, "amp": amp}
     blocks = {
         "tok2vec": tok2vec,
         "decoder": decoder_block("decoder", decoder, **options),

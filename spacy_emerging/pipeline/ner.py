@@ -32,6 +32,7 @@ class NERTask(Task):
     """Entities on `doc.ents`. linearization: a SpanTags. overwrite: replace entities that are set, instead of keeping them."""
 
     name = "ner"
+    linearization: SpanTags
 
     def __init__(self, linearization: SpanTags, overwrite: bool) -> None:
         self.linearization = linearization
