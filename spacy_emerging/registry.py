@@ -51,7 +51,7 @@ TABLES = {
 _ATTRIBUTES = {target.partition(":")[2]: target for table in TABLES.values() for target in table.values()}
 
 if not hasattr(spacy_registry, "linearizations"):
-    spacy_registry.linearizations = catalogue.create("spacy", "linearizations", entry_points=True)
+    setattr(spacy_registry, "linearizations", catalogue.create("spacy", "linearizations", entry_points=True))  # noqa: B010 - new to the class
 
 
 def __getattr__(name: str) -> Any:
@@ -65,4 +65,4 @@ def __getattr__(name: str) -> Any:
 def linearization(name: str, **settings: Any) -> Linearization:
     """A linearization by its short or full name, for use without spaCy: `linearization("BracketingDependency", planes=2)`."""
     full = name if name.startswith("spacy-emerging.") else f"spacy-emerging.{name}.v1"
-    return spacy_registry.linearizations.get(full)(**settings)
+    return spacy_registry.get("linearizations", full)(**settings)

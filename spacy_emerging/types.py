@@ -47,7 +47,7 @@ class LossOutput(NamedTuple):
     """A decoder's loss: summed over annotated tokens, how many they were, and what the logger shows."""
 
     total: torch.Tensor  # scalar
-    count: int
+    count: int  # type: ignore[assignment] # hides tuple.count, which nobody asks of a loss
     logged: dict[str, float]
 
 

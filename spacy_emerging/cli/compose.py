@@ -42,7 +42,7 @@ class Choices:
     tasks: Sequence[str]
     lang: str = "en"
     decoder: str = "softmax"
-    embed: str = "multihash"
+    embed: str = "words"
     width: int | None = None
     depth: int | None = None
     direction: str | None = None

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from ..bridge.encoder import join, split
-from ..bridge.shim import TorchShim
+from ..bridge.shim import TorchShim, shim_of
 from ..errors import SettingError
 
 PADDING = 0
@@ -37,9 +37,7 @@ class Words(nn.Module):
         self, width: int, rows: list[int], characters: int, character_width: int, spelling_width: int, static_width: int, dropout: float
     ) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.EmbeddingBag(count, width, mode="sum") for count in rows)
-        for table in self.tables:
-            nn.init.uniform_(table.weight, -0.1, 0.1)
+        self.tables = nn.ModuleList(_hash_table(count, width) for count in rows)
         self.dropout = nn.Dropout(dropout)
         if spelling_width:
             self.characters = nn.Embedding(characters, character_width, padding_idx=PADDING)
@@ -53,7 +51,7 @@ class Words(nn.Module):
     def forward(self, keys: Tensor, letters: Tensor | None, counts: Tensor | None, vectors: Tensor | None) -> Tensor:
         """keys (words, attributes, HASHES), letters (words, characters), counts (words,), vectors (words, M): to (words, D)."""
         parts = [table(keys[:, i]) for i, table in enumerate(self.tables)]
-        if letters is not None:
+        if letters is not None and counts is not None:
             packed = pack_padded_sequence(self.dropout(self.characters(letters)), counts, batch_first=True, enforce_sorted=False)
             parts.append(self.spelling(packed)[1][0].transpose(0, 1).flatten(1))
         if vectors is not None:
@@ -64,6 +62,12 @@ class Words(nn.Module):
 
 PIECES = 3
 """Linear pieces of the maxout [Goodfellow et al. 2013], as many as spaCy's own embedding layers take."""
+
+
+def _hash_table(rows: int, width: int) -> nn.EmbeddingBag:
+    table = nn.EmbeddingBag(rows, width, mode="sum")
+    nn.init.uniform_(table.weight, -0.1, 0.1)
+    return table
 
 
 def WordEmbed(
@@ -114,9 +118,9 @@ def WordEmbed(
 def _check(name: str, attrs: Sequence[str], rows: Sequence[int], spelling_width: int, max_length: int) -> None:
     unknown = [attr for attr in attrs if attr not in IDS]
     if unknown or not attrs:
-        raise SettingError(f"{name}: setting 'attrs' is {list(attrs)!r}, but must list lexical attributes such as NORM, PREFIX, SUFFIX, SHAPE.")
+        raise SettingError(f"{name}: setting 'attrs' is {list(attrs)!r}, but must list lexical attributes, such as NORM and SHAPE.")
     if len(rows) != len(attrs) or min(rows) < 1:
-        raise SettingError(f"{name}: setting 'rows' is {list(rows)!r}, but must give one size of at least 1 for each of the {len(attrs)} attrs.")
+        raise SettingError(f"{name}: setting 'rows' is {list(rows)!r}, but must give a size of at least 1 for each of {len(attrs)} attrs.")
     if spelling_width < 0 or spelling_width % 2:
         raise SettingError(f"{name}: setting 'spelling_width' is {spelling_width!r}, but must be even, or 0 for no character features.")
     if max_length < 2:
@@ -132,15 +136,15 @@ def _init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
     if model.attrs["static"]:
         static_width = X[0].vocab.vectors_length if X else 0
         if not static_width:
-            raise SettingError(f"{model.name}: setting 'include_static_vectors' is on, but the pipeline has no vectors; set initialize.vectors.")
-    model.shims[0].create({"static_width": static_width})
+            raise SettingError(f"{model.name}: 'include_static_vectors' is on, but the pipeline has no vectors; set initialize.vectors.")
+    shim_of(model).create({"static_width": static_width})
 
 
 def _forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     lengths = [len(doc) for doc in docs]
     if not any(lengths):
         return [model.ops.alloc2f(0, model.get_dim("nO")) for _ in docs], lambda dY: []
-    shim: TorchShim = model.shims[0]
+    shim = shim_of(model)
     shim.set_dropout(model.attrs["dropout_rate"])
     orths = numpy.concatenate([doc.to_array(ORTH) for doc in docs])
     _, first, places = numpy.unique(orths, return_index=True, return_inverse=True)

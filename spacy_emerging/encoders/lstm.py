@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import torch
 from thinc.api import Model
 from thinc.types import Floats2d
@@ -26,18 +28,17 @@ class LSTM(nn.Module):
     def __init__(self, width: int, depth: int, direction: str, dropout: float) -> None:
         super().__init__()
         directions = 2 if direction == "concat" else 1
-        self.layers = nn.ModuleList(
-            nn.ModuleList(nn.LSTM(width, width // directions, batch_first=True) for _ in range(directions)) for _ in range(depth)
-        )
+        self.ahead = nn.ModuleList(nn.LSTM(width, width // directions, batch_first=True) for _ in range(depth))
+        self.back = nn.ModuleList(nn.LSTM(width, width // directions, batch_first=True) for _ in range(depth * (directions - 1)))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        for layer in self.layers:
+        for ahead, back in zip_longest(self.ahead, self.back):
             tokens = self.dropout(tokens)
-            outputs = [layout.unpad(layer[0](layout.pad(tokens))[0])]
-            if len(layer) == 2:
-                outputs.append(layout.flip(layout.unpad(layer[1](layout.pad(layout.flip(tokens)))[0])))
+            outputs = [layout.unpad(ahead(layout.pad(tokens))[0])]
+            if back is not None:
+                outputs.append(layout.flip(layout.unpad(back(layout.pad(layout.flip(tokens)))[0])))
             tokens = torch.cat(outputs, dim=1)
         return tokens
 

@@ -46,7 +46,8 @@ class _Table:
         self._write(["-" * width for width in self.widths])
 
     def _write(self, cells: list[str]) -> None:
-        print(row(cells, widths=self.widths, aligns=["r"] * (len(cells) - 1) + ["l"], spacing=2), file=self.stdout, flush=True)
+        aligns: Any = ["r"] * (len(cells) - 1) + ["l"]
+        print(row(cells, widths=self.widths, aligns=aligns, spacing=2), file=self.stdout, flush=True)
 
     def step(self, info: dict[str, Any] | None) -> None:
         """A row where there was an evaluation, else one tick of the progress bar."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy
 from spacy.tokens import Doc
 from thinc.api import Model
-from thinc.types import Floats2d, Ints2d
+from thinc.types import Floats2d
 
 from ..bridge.decoder import Builder, decoder_block, set_fields
 from ..bridge.encoder import MAX_BATCH_TOKENS
@@ -30,8 +30,8 @@ class DocGold(NamedTuple):
     """Gold of one Doc as ids: units, (n, F) ids per unit, and (n, 1) ids of sentence starts for tasks that cut; -1: not annotated."""
 
     units: list[Unit]
-    ids: list[Ints2d]
-    starts: Ints2d | None
+    ids: list[Any]
+    starts: Any | None
 
 
 class Cut(NamedTuple):
@@ -106,10 +106,12 @@ def _forward(model: Model, inputs: Any, is_train: bool) -> tuple[Any, Callable[[
 
 
 def _begin_update(model: Model, docs: list[Doc], gold: list[DocGold]) -> tuple[Losses, Callable[[], Any]]:
+    backprop: Any
+    backprop_starts: Any = None
     vectors, backprop_tok2vec = model.get_ref("tok2vec").begin_update(docs)
     pieces = [X[unit.start : unit.end] for X, doc in zip(vectors, gold, strict=True) for unit in doc.units]
     loss, backprop = model.get_ref("decoder").begin_update((pieces, [ids for doc in gold for ids in doc.ids]))
-    value, logged, backprop_starts = loss.value, loss.logged, None
+    value, logged = loss.value, loss.logged
     if all(doc.starts is not None for doc in gold):
         starts_loss, backprop_starts = model.get_ref("sentence_starts").begin_update((vectors, [doc.starts for doc in gold]))
         value += starts_loss.value

@@ -89,7 +89,8 @@ class ParserTask(Task):
                 if confidence is not None:
                     doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
         if len(doc):
-            doc.from_array([HEAD, DEP], numpy.stack([heads.astype("uint64"), deps], axis=1))
+            columns: Any = numpy.stack([heads.astype("uint64"), deps], axis=1)
+            doc.from_array([HEAD, DEP], columns)
 
     def cut(self, doc: Doc) -> Cut:
         if not doc.has_annotation("SENT_START"):

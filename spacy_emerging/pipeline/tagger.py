@@ -112,7 +112,7 @@ class TaggerTask(Task):
                 if confidence is not None:
                     token._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
 
-    def _write(self, token: Token, labels: Sequence[str]) -> None:
+    def _write(self, token: Any, labels: Sequence[str]) -> None:
         by_field = dict(zip(self.fields, labels, strict=True))
         for attribute in self.attributes:
             if attribute == "tag" and (self.overwrite or not token.tag):
@@ -158,7 +158,7 @@ def _extension_label(token: Token, attribute: str) -> str | None:
     return value or None
 
 
-def _morph_key(token: Token, attribute: str) -> Any:
+def _morph_key(token: Any, attribute: str) -> Any:
     return token.morph.key if attribute == "morph" else getattr(token, attribute)
 
 

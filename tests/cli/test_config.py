@@ -143,7 +143,7 @@ def test_output_writes_what_would_be_printed(tmp_path):
         (["--encoder", "lstm", "--task", "tagger,chunker"], ["task", "'chunker'", *map(repr, TASKS)]),
         (["--encoder", "lstm", "--task", ""], ["task", "''", *map(repr, TASKS)]),
         (["--encoder", "lstm", "--task", "parser", "--decoder", "beam"], ["decoder", "'beam'", "'softmax'"]),
-        (["--encoder", "lstm", "--task", "parser", "--embed", "glove"], ["embed", "'glove'", "'character'", "'multihash'"]),
+        (["--encoder", "lstm", "--task", "parser", "--embed", "glove"], ["embed", "'glove'", "'character'", "'multihash'", "'words'"]),
         (["--encoder", "lstm", "--task", "parser", "--lang", "klingon"], ["lang", "'klingon'", "'lt'", "'xx'"]),
         (["--encoder", "lstm", "--task", "parser", "--linearization", "SpanTags"], ["linearization", "'SpanTags'", "'RelativeDependency'"]),
         (["--encoder", "lstm", "--task", "parser", "--linearization", "NoDependency"], ["'NoDependency'", "'BracketingDependency'"]),
