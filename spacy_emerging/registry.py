@@ -26,6 +26,17 @@ LINEARIZATIONS = {
     "spacy-emerging.AbsoluteDependency.v1": "linearizations.dependency.absolute:AbsoluteDependency",
     "spacy-emerging.RelativeDependency.v1": "linearizations.dependency.relative:RelativeDependency",
     "spacy-emerging.BracketingDependency.v1": "linearizations.dependency.bracketing:BracketingDependency",
+    "spacy-emerging.PosRelativeDependency.v1": "linearizations.dependency.pos_relative:PosRelativeDependency",
+    "spacy-emerging.FourBitDependency.v1": "linearizations.dependency.four_bit:FourBitDependency",
+    "spacy-emerging.SevenBitDependency.v1": "linearizations.dependency.seven_bit:SevenBitDependency",
+    "spacy-emerging.HexaTagDependency.v1": "linearizations.dependency.hexa_tag:HexaTagDependency",
+    "spacy-emerging.HierarchicalBracketingDependency.v1": "linearizations.dependency.hierarchical_bracketing:HierarchicalBracketingDependency",
+    "spacy-emerging.ArcEagerDependency.v1": "linearizations.dependency.arc_eager:ArcEagerDependency",
+    "spacy-emerging.AbsoluteGraph.v1": "linearizations.graph.absolute:AbsoluteGraph",
+    "spacy-emerging.RelativeGraph.v1": "linearizations.graph.relative:RelativeGraph",
+    "spacy-emerging.BracketingGraph.v1": "linearizations.graph.bracketing:BracketingGraph",
+    "spacy-emerging.FourBitGraph.v1": "linearizations.graph.four_bit:FourBitGraph",
+    "spacy-emerging.SixBitGraph.v1": "linearizations.graph.six_bit:SixBitGraph",
 }
 
 FACTORIES = {

@@ -38,7 +38,8 @@ class ParserTask(Task):
 
     @property
     def user_fields(self) -> frozenset[str]:
-        return frozenset({"deprel"})
+        # Pseudo-projective encodings write more into relations than the relation.
+        return frozenset({"deprel"}) & self.linearization.local
 
     def gold(self, example: Example) -> Gold:
         if not len(example.predicted):
