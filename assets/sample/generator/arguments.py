@@ -131,14 +131,16 @@ class Arguments(ABC):
         `full` asks for a clause with a pronoun, the only sort that is extraposed.
         """
         relatable = antecedent.kind in lexicon.TRANSITIVE
-        kind = self.chance.weighted({
-            "subject": 9.0,
-            "object": 4.0 if relatable else 0.0,
-            "bare object": 4.0 if relatable and not full else 0.0,
-            "oblique": 0.0 if full else 0.5,
-            "passive participle": 4.0 if relatable and not full else 0.0,
-            "active participle": 4.0 if antecedent.kind in HUMAN and not full else 0.0,
-        })
+        kind = self.chance.weighted(
+            {
+                "subject": 9.0,
+                "object": 4.0 if relatable else 0.0,
+                "bare object": 4.0 if relatable and not full else 0.0,
+                "oblique": 0.0 if full else 0.5,
+                "passive participle": 4.0 if relatable and not full else 0.0,
+                "active participle": 4.0 if antecedent.kind in HUMAN and not full else 0.0,
+            }
+        )
         if kind.endswith("participle"):
             return self._participle(antecedent, active=kind.startswith("active")), "acl"
         if kind == "subject":

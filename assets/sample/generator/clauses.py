@@ -122,8 +122,14 @@ class Clauses(Arguments):
         if gap is not None and gap.filler is not None:
             gap.fill(main, "obl", form)
             return Predicate(group, node("VP", main, (node("PP", morphology.preposition(form)), "case", gap.filler)))
-        kinds = {"to": ["place", "event"], "in": ["place"], "from": ["place"], "on": ["document", "event", "person"],
-                 "for": ["person", "document"], "at": ["person", "artefact", "event"]}
+        kinds = {
+            "to": ["place", "event"],
+            "in": ["place"],
+            "from": ["place"],
+            "on": ["document", "event", "person"],
+            "for": ["person", "document"],
+            "at": ["person", "artefact", "event"],
+        }
         inner = self.argument(self.chance.pick(kinds[form]), request.depth)
         return Predicate(group, self._phrase(main, (nominals.prepositional(form, inner), "obl")))
 
@@ -198,8 +204,15 @@ class Clauses(Arguments):
             form=request.form, inverted=request.inverted, plain=request.plain, past=request.past,
         )  # fmt: skip
         human = request.subject.kind in HUMAN
-        choice = self.chance.weighted({"adjective": 6.0, "comparative": 1.0, "noun": 2.0 if human else 0.0, "place": 2.0,
-                                       "control": 2.0 if human and request.depth < DEEPEST else 0.0})
+        choice = self.chance.weighted(
+            {
+                "adjective": 6.0,
+                "comparative": 1.0,
+                "noun": 2.0 if human else 0.0,
+                "place": 2.0,
+                "control": 2.0 if human and request.depth < DEEPEST else 0.0,
+            }
+        )
         if choice == "noun":
             nominal = nominals.common(self.vocabulary, "person")
             return Predicate(group, self._modified(nominal, DEEPEST).phrase)

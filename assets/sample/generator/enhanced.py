@@ -76,9 +76,7 @@ def _propagate(found: dict[Word, list[tuple[Word, str]]], tree: dict[Word, tuple
             found[word] += [(head, label) for head, label in outside if not label.startswith("conj")]
 
 
-def _fill(
-    ellipsis: Ellipsis, arcs: dict[NodeId, list[tuple[NodeId, str]]], position: dict[Word, int]
-) -> tuple[NodeId, Word]:
+def _fill(ellipsis: Ellipsis, arcs: dict[NodeId, list[tuple[NodeId, str]]], position: dict[Word, int]) -> tuple[NodeId, Word]:
     empty = (position[ellipsis.after], 1)
     arcs[empty] = [((position[ellipsis.copied], 0), ellipsis.relation)]
     for word, relation in ellipsis.dependents:

@@ -53,18 +53,50 @@ SUBJECT_CONTROL = _words("want try plan hope promise need decide offer refuse")
 OBJECT_CONTROL = _words("ask order persuade help tell invite force teach")
 RAISING = _words("seem appear tend happen")
 PARTICLE: list[tuple[str, str]] = [
-    ("pick", "up"), ("take", "down"), ("throw", "out"), ("hand", "over"), ("turn", "off"), ("put", "up"), ("set", "up"), ("bring", "in"),
+    ("pick", "up"),
+    ("take", "down"),
+    ("throw", "out"),
+    ("hand", "over"),
+    ("turn", "off"),
+    ("put", "up"),
+    ("set", "up"),
+    ("bring", "in"),
 ]
 
 IRREGULAR: dict[str, tuple[str, str]] = {
-    "build": ("built", "built"), "break": ("broke", "broken"), "sell": ("sold", "sold"), "buy": ("bought", "bought"),
-    "steal": ("stole", "stolen"), "read": ("read", "read"), "write": ("wrote", "written"), "hide": ("hid", "hidden"),
-    "leave": ("left", "left"), "meet": ("met", "met"), "sleep": ("slept", "slept"), "fall": ("fell", "fallen"),
-    "sing": ("sang", "sung"), "come": ("came", "come"), "go": ("went", "gone"), "fly": ("flew", "flown"), "flee": ("fled", "fled"),
-    "give": ("gave", "given"), "send": ("sent", "sent"), "show": ("showed", "shown"), "lend": ("lent", "lent"),
-    "teach": ("taught", "taught"), "say": ("said", "said"), "think": ("thought", "thought"), "know": ("knew", "known"),
-    "hear": ("heard", "heard"), "tell": ("told", "told"), "take": ("took", "taken"), "throw": ("threw", "thrown"),
-    "put": ("put", "put"), "set": ("set", "set"), "bring": ("brought", "brought"), "become": ("became", "become"),
+    "build": ("built", "built"),
+    "break": ("broke", "broken"),
+    "sell": ("sold", "sold"),
+    "buy": ("bought", "bought"),
+    "steal": ("stole", "stolen"),
+    "read": ("read", "read"),
+    "write": ("wrote", "written"),
+    "hide": ("hid", "hidden"),
+    "leave": ("left", "left"),
+    "meet": ("met", "met"),
+    "sleep": ("slept", "slept"),
+    "fall": ("fell", "fallen"),
+    "sing": ("sang", "sung"),
+    "come": ("came", "come"),
+    "go": ("went", "gone"),
+    "fly": ("flew", "flown"),
+    "flee": ("fled", "fled"),
+    "give": ("gave", "given"),
+    "send": ("sent", "sent"),
+    "show": ("showed", "shown"),
+    "lend": ("lent", "lent"),
+    "teach": ("taught", "taught"),
+    "say": ("said", "said"),
+    "think": ("thought", "thought"),
+    "know": ("knew", "known"),
+    "hear": ("heard", "heard"),
+    "tell": ("told", "told"),
+    "take": ("took", "taken"),
+    "throw": ("threw", "thrown"),
+    "put": ("put", "put"),
+    "set": ("set", "set"),
+    "bring": ("brought", "brought"),
+    "become": ("became", "become"),
 }
 DOUBLING = {"plan", "drop", "map"}
 
@@ -72,8 +104,20 @@ ADJECTIVES = _words("""old new red heavy small large strange quiet famous broken
     open clean light public secret rare calm loud brave""")
 MENTAL_ADJECTIVES = _words("happy ready eager afraid sad keen")
 CLAUSE_ADJECTIVES = _words("clear likely strange certain odd possible")
-COMPARATIVES = {"old": "older", "new": "newer", "heavy": "heavier", "small": "smaller", "large": "larger", "young": "younger",
-                "bright": "brighter", "cheap": "cheaper", "quiet": "quieter", "light": "lighter", "loud": "louder", "calm": "calmer"}
+COMPARATIVES = {
+    "old": "older",
+    "new": "newer",
+    "heavy": "heavier",
+    "small": "smaller",
+    "large": "larger",
+    "young": "younger",
+    "bright": "brighter",
+    "cheap": "cheaper",
+    "quiet": "quieter",
+    "light": "lighter",
+    "loud": "louder",
+    "calm": "calmer",
+}
 ADVERBS = _words("quickly slowly quietly badly well early late together alone carefully here there")
 MIDDLE_ADVERBS = _words("often never always soon already still rarely also")
 FRONT_ADVERBS = _words("however perhaps meanwhile yesterday today later sadly")

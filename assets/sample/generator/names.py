@@ -103,11 +103,13 @@ class Names:
         """Named after a word of its own, a founder or a town, so that the short form alone may be ambiguous."""
         stem = self.chance.weighted({"own": 6.0, "founder": 1.5, "town": 1.5})
         name = {"own": self.stem("ORG"), "founder": founder.full[-1], "town": place.full[-1]}[stem]
-        full = self.chance.weighted({
-            (name, self.chance.pick(lexicon.ORGANISATION_ENDINGS)): 6.0,
-            ("the", "Bank", "of", place.full[-1]): 1.0,
-            (name,): 2.0,
-        })
+        full = self.chance.weighted(
+            {
+                (name, self.chance.pick(lexicon.ORGANISATION_ENDINGS)): 6.0,
+                ("the", "Bank", "of", place.full[-1]): 1.0,
+                (name,): 2.0,
+            }
+        )
         short = list(full) if "of" in full or self.chance.maybe(0.4) else [name]
         return Character("ORG", list(full), short)
 
@@ -116,7 +118,8 @@ class Names:
         noun = self.chance.pick(lexicon.PRODUCT_NOUNS)
         number = str(2 + self.chance.below(9))
         maker_word = maker.short[0] if maker.short[0] != "the" else self.stem("ORG")
-        full = self.chance.weighted({(maker_word, noun): 2.0, (noun, number): 2.0, (self.stem("PRODUCT"),): 3.0,
-                                     (self.stem("PRODUCT"), number): 2.0})
+        full = self.chance.weighted(
+            {(maker_word, noun): 2.0, (noun, number): 2.0, (self.stem("PRODUCT"),): 3.0, (self.stem("PRODUCT"), number): 2.0}
+        )
         short = [full[0]] if full[0] != maker_word else [noun]
         return Character("PRODUCT", list(full), short)

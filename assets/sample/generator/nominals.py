@@ -28,8 +28,12 @@ class Nominal:
 PRONOUNS: dict[str, list[tuple[str, str, str, int, str, str]]] = {
     # nominative, accusative, possessive, person, number, gender
     "person": [
-        ("he", "him", "his", 3, "Sing", "Masc"), ("she", "her", "her", 3, "Sing", "Fem"), ("they", "them", "their", 3, "Plur", ""),
-        ("we", "us", "our", 1, "Plur", ""), ("I", "me", "my", 1, "Sing", ""), ("you", "you", "your", 2, "Plur", ""),
+        ("he", "him", "his", 3, "Sing", "Masc"),
+        ("she", "her", "her", 3, "Sing", "Fem"),
+        ("they", "them", "their", 3, "Plur", ""),
+        ("we", "us", "our", 1, "Plur", ""),
+        ("I", "me", "my", 1, "Sing", ""),
+        ("you", "you", "your", 2, "Plur", ""),
     ],
     "thing": [("it", "it", "its", 3, "Sing", "Neut"), ("they", "them", "their", 3, "Plur", "")],
 }
@@ -91,8 +95,13 @@ def _determiner(vocabulary: Vocabulary, number: str, countable: bool) -> list[It
         near = chance.maybe(0.6)
         form = ("these" if near else "those") if plural else ("this" if near else "that")
         return [(Word(form, "this" if near else "that", "DET", "DT", {"Number": number, "PronType": "Dem"}), "det")]
-    feats = {"the": {"Definite": "Def", "PronType": "Art"}, "a": {"Definite": "Ind", "PronType": "Art"}, "every": {"PronType": "Tot"},
-             "no": {"PronType": "Neg"}, "some": {"PronType": "Ind"}}[choice]
+    feats = {
+        "the": {"Definite": "Def", "PronType": "Art"},
+        "a": {"Definite": "Ind", "PronType": "Art"},
+        "every": {"PronType": "Tot"},
+        "no": {"PronType": "Neg"},
+        "some": {"PronType": "Ind"},
+    }[choice]
     return [(Word(choice, choice, "DET", "DT", feats), "det")]
 
 
@@ -143,8 +152,11 @@ def simple(vocabulary: Vocabulary, kind: str, case: str = "Acc", *, pronouns: bo
     """A pronoun, a name or a common noun phrase."""
     chance = vocabulary.chance
     label = {"person": "PERSON", "organisation": "ORG", "place": "GPE", "artefact": "PRODUCT"}.get(kind)
-    weights = {"common": 10.0, "name": {"PERSON": 6.0, "ORG": 8.0, "GPE": 6.0, "PRODUCT": 3.0}[label] if label else 0.0,
-               "pronoun": 2.2 if pronouns and kind not in ("place", "topic", "instrument", "part", "trait", "event") else 0.0}
+    weights = {
+        "common": 10.0,
+        "name": {"PERSON": 6.0, "ORG": 8.0, "GPE": 6.0, "PRODUCT": 3.0}[label] if label else 0.0,
+        "pronoun": 2.2 if pronouns and kind not in ("place", "topic", "instrument", "part", "trait", "event") else 0.0,
+    }
     choice = chance.weighted(weights)
     if choice == "pronoun":
         return pronoun(vocabulary, kind, case)
@@ -212,4 +224,3 @@ def date(vocabulary: Vocabulary) -> tuple[Phrase, str]:
         return node("PP", (morphology.preposition("in"), "case"), inner), "obl"
     month, day = entity([proper(chance.pick(lexicon.MONTHS)), morphology.numeral(str(1 + chance.below(30)))])
     return node("PP", (morphology.preposition("on"), "case"), node("NP", month, (day, "nummod"))), "obl"
-
