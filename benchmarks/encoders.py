@@ -1,0 +1,146 @@
+"""Speed and memory of every encoder beside torch's LSTM, NX-AI's xlstm and the Mamba-2 of transformers, in one run.
+
+    python benchmarks/encoders.py --output results.json
+    python benchmarks/encoders.py --output results.json --write docs/performance.md
+
+All subjects take turns, so ratios hold when the machine is shared. Where a pair computes the same (xlstm, transformers), both have
+the same weights and their outputs are compared first. The peers come with `pip install 'spacy-emerging[peers]'`; rows of one that is
+missing say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; --threads sets torch's own number below
+
+import torch
+from measuring import Case, best_chunk, in_turns, peak_bytes_per_word
+from subjects import ENCODERS, MAMBA2, XLSTM, build, lstm_units
+from tables import BEGIN, END, LIKE, markdown, replaced
+
+from spacy_emerging.corpus.files import replacing
+
+PEERS = {XLSTM: "xlstm", MAMBA2: "transformers"}
+"""Our encoders that a peer has block by block."""
+
+DEFAULTS = {"encoders": ENCODERS, "lengths": [25, 100, 1000, 4000], "width": 256, "depth": 2, "repeats": 5, "threads": 1}
+TOLERANCE = 1e-3
+
+
+def subjects(chosen: argparse.Namespace, length: int, chunks: dict[str, int]) -> dict[str, str]:
+    """What runs at this length: a name for the tables, and the key it is built from."""
+    found: dict[str, str] = {}
+    for name in chosen.encoders:
+        ours = f"encoder/{name}/concat"
+        units = lstm_units(build(ours, chosen.width, chosen.depth, length).parameters, chosen.width, chosen.depth)
+        found |= {ours: ours, LIKE + name: f"lstm/{units}"}
+    found["lstm"] = f"lstm/{chosen.width // 2}"
+    for ours, peer in PEERS.items():
+        if ours.split("/")[1] in chosen.encoders:
+            found[ours] = ours
+            if find_spec(peer) and peer == "transformers":
+                chunks[str(length)] = best_chunk(chosen.width, chosen.depth, length)
+                found[peer] = f"transformers/{chunks[str(length)]}"
+            elif find_spec(peer):
+                found[peer] = peer
+    return found
+
+
+def compare_outputs(cases: dict[str, Case]) -> None:
+    """Raises AssertionError unless the pairs of `PEERS` compute the same."""
+    for ours, peer in PEERS.items():
+        if ours in cases and peer in cases:
+            torch.testing.assert_close(cases[ours].output, cases[peer].output, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def measured(chosen: argparse.Namespace) -> dict[str, Any]:
+    """All numbers of a run, as they go into the file."""
+    rows: list[dict[str, Any]] = []
+    chunks: dict[str, int] = {}
+    for length in chosen.lengths:
+        keys = subjects(chosen, length, chunks)
+        cases = {name: Case(build(key, chosen.width, chosen.depth, length), chosen.width, length) for name, key in keys.items()}
+        compare_outputs(cases)
+        times = in_turns(cases, chosen.repeats)
+        for name, case in cases.items():
+            print(f"length {length}: {name}", file=sys.stderr)
+            sizes = (chosen.width, chosen.depth, length, chosen.threads)
+            rows.append(
+                {
+                    "name": name,
+                    "key": keys[name],
+                    "length": length,
+                    "words": case.words,
+                    "parameters": case.subject.parameters,
+                    "seconds": {passes: [each._asdict() for each in found] for passes, found in times[name].items()},
+                    "peak_bytes_per_word": None if name.startswith(LIKE) else peak_bytes_per_word(keys[name], *sizes),
+                }
+            )
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": " ".join(["python benchmarks/encoders.py", *_options(chosen)]),
+        "machine": {"architecture": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
+        "threads": chosen.threads,
+        "clock": "process" if chosen.threads == 1 else "wall",
+        "versions": {name: _version(name) for name in ("torch", *PEERS.values())} | {"python": platform.python_version()},
+        "width": chosen.width,
+        "depth": chosen.depth,
+        "repeats": chosen.repeats,
+        "chunks": chunks,
+        "peers": {ours: peer for ours, peer in PEERS.items() if ours.split("/")[1] in chosen.encoders},
+        "rows": rows,
+    }
+
+
+def _options(chosen: argparse.Namespace) -> list[str]:
+    """The settings of a run that are not the defaults, as options."""
+    set_here = {name: value for name, value in vars(chosen).items() if name in DEFAULTS and value != DEFAULTS[name]}
+    return [f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in set_here.items()]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def main() -> None:
+    """Measures, or reads what was measured; then prints, and writes where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(**DEFAULTS)
+    parser.add_argument("--encoders", nargs="+", choices=ENCODERS, help="default: all that are registered")
+    parser.add_argument("--lengths", nargs="+", type=int, help="words per sequence (default: %(default)s)")
+    parser.add_argument("--width", type=int, help="default: %(default)s")
+    parser.add_argument("--depth", type=int, help="layers (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, help="turns of each subject (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="default: %(default)s; with more, ratios go by the clock on the wall")
+    parser.add_argument("--output", type=Path, help="write all numbers to this JSON file")
+    parser.add_argument("--input", type=Path, help="do not measure; read the numbers of an earlier --output")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown, the form of docs/performance.md")
+    parser.add_argument("--write", type=Path, help=f"put the tables into this page, between {BEGIN} and {END}")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    results = json.loads(chosen.input.read_text(encoding="utf-8")) if chosen.input else measured(chosen)
+    if chosen.output:
+        with replacing(chosen.output) as unfinished:
+            unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(markdown(results, plain=not chosen.markdown))
+    if chosen.write:
+        page = replaced(chosen.write.read_text(encoding="utf-8"), markdown(results))
+        with replacing(chosen.write) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

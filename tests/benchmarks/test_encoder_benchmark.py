@@ -1,0 +1,104 @@
+"""The benchmark of the encoders: what its tables say of given times, and that it runs from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from spacy_emerging.registry import ARCHITECTURES
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts import one another by their names, as they do when one of them is run."""
+    monkeypatch.syspath_prepend(FOLDER)
+
+
+def row(name: str, length: int, seconds: list[float]) -> dict[str, Any]:
+    clocks = [{"wall": 2 * each, "process": each} for each in seconds]
+    return {
+        "name": name,
+        "length": length,
+        "words": 1000,
+        "parameters": 7,
+        "seconds": {"forward": clocks, "forward+backward": clocks},
+        "peak_bytes_per_word": 2000.0 * length,
+    }
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """An encoder that is twice, four times and three times as fast as the LSTM, without the peer of the same blocks."""
+    ours = "encoder/XLSTMEncoder/concat"
+    rows = []
+    for length in (1000, 4000):
+        rows += [row(ours, length, [1.0, 1.0, 1.0]), row("lstm", length, [2.0, 4.0, 3.0])]
+        rows += [row("lstm like XLSTMEncoder", length, [0.5, 0.5, 0.5]), row("encoder/XLSTMEncoder/forward", length, [1.0, 1.0, 1.0])]
+    machine = {"architecture": "x", "cores": 2, "system": "y"}
+    settings = {"date": "2020-01-01", "command": "c", "machine": machine, "threads": 1, "versions": {"torch": "2", "xlstm": None}}
+    chosen = {"clock": "process", "width": 8, "depth": 1, "repeats": 3, "chunks": {}, "peers": {"encoder/XLSTMEncoder/forward": "xlstm"}}
+    return {**settings, **chosen, "rows": rows}
+
+
+def test_ratios_are_medians_over_turns_with_least_and_most(results: dict[str, Any]) -> None:
+    from tables import markdown
+
+    lines = markdown(results).splitlines()
+
+    assert "| `XLSTMEncoder`, concat | forward | 3.0× (2.0–4.0) | 3.0× (2.0–4.0) |" in lines
+    assert "| `XLSTMEncoder`, concat | forward | 0.50× (0.50–0.50) | 0.50× (0.50–0.50) |" in lines
+
+
+def test_a_missing_peer_is_said_to_be_missing(results: dict[str, Any]) -> None:
+    from tables import markdown
+
+    (line,) = (line for line in markdown(results).splitlines() if "xLSTMBlockStack" in line and "| forward |" in line)
+    assert "spacy-emerging[peers]" in line
+
+
+def test_growth_is_per_word(results: dict[str, Any]) -> None:
+    """Given equal times for equal numbers of words, and memory per word that grows with the length."""
+    from tables import markdown
+
+    assert "| `XLSTMEncoder`, concat | 1.00 | 4.00 |" in markdown(results).splitlines()
+
+
+def test_tables_go_between_the_markers_and_nowhere_else() -> None:
+    from tables import BEGIN, END, replaced
+
+    assert replaced(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+    with pytest.raises(ValueError, match="no place for the tables"):
+        replaced("a page without them", "new")
+
+
+@pytest.mark.parametrize(("width", "depth"), [(8, 1), (8, 3), (64, 2)])
+def test_an_lstm_of_as_many_parameters_is_found(width: int, depth: int) -> None:
+    from subjects import lstm_units
+
+    for units in (3, 20):
+        lstm = nn.LSTM(width, units, depth, bidirectional=True)
+        assert lstm_units(sum(parameter.numel() for parameter in lstm.parameters()), width, depth) == units
+
+
+@pytest.mark.slow
+def test_it_runs_from_end_to_end(tmp_path: Path) -> None:
+    """On a tiny size; the pairs that compute the same are compared on the way, where the peers are installed."""
+    sizes = ["--width", "16", "--depth", "1", "--repeats", "1", "--lengths", "3"]
+    page = tmp_path / "page.md"
+    page.write_text("<!-- encoders: begin -->\n<!-- encoders: end -->\n", encoding="utf-8")
+    files = ["--output", str(tmp_path / "results.json"), "--write", str(page)]
+
+    subprocess.run([sys.executable, str(FOLDER / "encoders.py"), *sizes, *files], check=True, capture_output=True, text=True)
+
+    measured = {row["name"] for row in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["rows"]}
+    encoders = {name.split(".")[1] for name in ARCHITECTURES if name.endswith("Encoder.v1")}
+    assert {f"encoder/{name}/concat" for name in encoders} <= measured
+    assert all(f"`{name}`, concat" in page.read_text(encoding="utf-8") for name in encoders)
