@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 
 # More threads than cores slow small matrices down many times over.
 export OMP_NUM_THREADS ?= 1
@@ -43,7 +44,11 @@ lint: $(INSTALLED)
 peer: $(INSTALLED)
 	$(RUN) -m pytest -m peer
 
-bench: $(INSTALLED)
+$(PEERS): $(INSTALLED)
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
+	touch $@
+
+bench: $(PEERS)
 	$(RUN) benchmarks/encoders.py
 
 results: $(INSTALLED)
