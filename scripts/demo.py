@@ -80,7 +80,7 @@ def corpora(folder: Path) -> dict[str, Path]:
 
 def training_config(encoder: str, steps: int, paths: dict[str, Path]) -> Config:
     """What `spacy-emerging config --task tagger,parser,ner` prints, for a short training on the sample."""
-    config = compose(Choices(encoder=encoder, tasks=TASKS))
+    config = compose(Choices(encoder=encoder, tasks=TASKS, width=128))
     config["paths"].update({"train": str(paths["train"]), "dev": str(paths["dev"])})
     config["training"].update({"max_steps": steps, "eval_frequency": max(steps // 5, 1)})
     config["training"]["logger"] = {"@loggers": "demo.Progress.v1", "steps": steps}
