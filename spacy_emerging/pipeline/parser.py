@@ -15,6 +15,7 @@ from thinc.api import Model
 
 from ..errors import SettingError
 from ..linearizations.base import Linearization
+from ..linearizations.dependency.pseudo_projective import read as read_relation
 from ..structures import DependencyTree
 from ..types import GoldLabels
 from .defaults import MODEL
@@ -99,7 +100,9 @@ class ParserTask(Task):
         return Cut(doc.to_array("SENT_START").astype("int64"))
 
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
-        return list(vocabulary.get("deprel", ()))
+        found = vocabulary.get("deprel", ())
+        marked = getattr(self.linearization, "pseudo_projective", None) is not None
+        return sorted({read_relation(label).deprel for label in found}) if marked else list(found)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         return parser_score(list(examples), **kwargs)

@@ -12,6 +12,7 @@ from spacy.training import Example
 from spacy.util import registry
 
 from spacy_emerging.errors import SettingError
+from spacy_emerging.registry import LINEARIZATIONS
 
 from .cases import CASES, Case, blank, initialized, labeler_model, read_entities, read_parse
 from .conftest import Learned, copied
@@ -25,13 +26,16 @@ FIVE = "Anna lives in New York . They like green eggs . Bob saw a dog today that
 # Trees and sentences
 
 
-@pytest.mark.parametrize("name", ["AbsoluteDependency", "RelativeDependency", "BracketingDependency"])
-@pytest.mark.parametrize("seed", range(3))
+DEPENDENCY = sorted(name for name in LINEARIZATIONS if name.endswith("Dependency.v1"))
+
+
+@pytest.mark.parametrize("name", DEPENDENCY)
+@pytest.mark.parametrize("seed", range(2))
 def test_an_untrained_parser_gives_valid_trees(name: str, seed: int, case_named) -> None:
     """Given random weights, every sentence has one root, every word is below it, and sentences do not overlap."""
     nlp = blank()
     data = examples(nlp.vocab)
-    pipe = case_named("parser").add_to(nlp, linearization={"@linearizations": f"spacy-emerging.{name}.v1"})
+    pipe = case_named("parser").add_to(nlp, linearization={"@linearizations": name})
     nlp.initialize(lambda: data)
     random = numpy.random.RandomState(seed)
     for block in ("decoder", "sentence_starts"):

@@ -254,3 +254,17 @@ def test_the_languages_own_name_for_the_pipe_is_in_messages() -> None:
 
     with pytest.raises(LabelError, match="^my_tagger: "):
         nlp.initialize()
+
+
+def test_relations_of_lifted_arcs_are_not_labels_of_the_users(case_named) -> None:
+    """Given an encoding that notes on relations where an arc was lifted from, `labels` are the relations alone."""
+    plain, marked = blank(), blank()
+    expected = case_named("parser").add_to(plain)
+    pipe = case_named("parser").add_to(
+        marked, linearization={"@linearizations": "spacy-emerging.HexaTagDependency.v1", "pseudo_projective": "head"}
+    )
+    plain.initialize(lambda: examples(plain.vocab))
+    marked.initialize(lambda: examples(marked.vocab))
+
+    assert any("↑" in label for label in pipe.label_data["deprel"])
+    assert pipe.labels == expected.labels
