@@ -1,2 +1,3 @@
 """spacy-emerging."""
+
 __version__ = "0.1.0"
