@@ -14,14 +14,11 @@ MODEL: dict[str, Any] = Config().from_str("""
 @architectures = "spacy.Tok2Vec.v2"
 
 [model.tok2vec.embed]
-@architectures = "spacy.MultiHashEmbed.v2"
+@architectures = "spacy-emerging.WordEmbed.v1"
 width = 128
-attrs = ["NORM", "PREFIX", "SUFFIX", "SHAPE"]
-rows = [5000, 1000, 2500, 2500]
-include_static_vectors = false
 
 [model.tok2vec.encode]
-@architectures = "spacy-emerging.LSTMEncoder.v1"
+@architectures = "spacy-emerging.Mamba2Encoder.v1"
 width = 128
 depth = 2
 
