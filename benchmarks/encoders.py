@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -63,29 +64,8 @@ def compare_outputs(cases: dict[str, Case]) -> None:
             torch.testing.assert_close(cases[ours].output, cases[peer].output, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def measured(chosen: argparse.Namespace) -> dict[str, Any]:
-    """All numbers of a run, as they go into the file."""
-    rows: list[dict[str, Any]] = []
-    chunks: dict[str, int] = {}
-    for length in chosen.lengths:
-        keys = subjects(chosen, length, chunks)
-        cases = {name: Case(build(key, chosen.width, chosen.depth, length), chosen.width, length) for name, key in keys.items()}
-        compare_outputs(cases)
-        times = in_turns(cases, chosen.repeats)
-        for name, case in cases.items():
-            print(f"length {length}: {name}", file=sys.stderr)
-            sizes = (chosen.width, chosen.depth, length, chosen.threads)
-            rows.append(
-                {
-                    "name": name,
-                    "key": keys[name],
-                    "length": length,
-                    "words": case.words,
-                    "parameters": case.subject.parameters,
-                    "seconds": {passes: [each._asdict() for each in found] for passes, found in times[name].items()},
-                    "peak_bytes_per_word": None if name.startswith(LIKE) else peak_bytes_per_word(keys[name], *sizes),
-                }
-            )
+def conditions(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Under which a run measures; `rows` and `chunks` are filled as it goes on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "command": " ".join(["python benchmarks/encoders.py", *_options(chosen)]),
@@ -96,10 +76,29 @@ def measured(chosen: argparse.Namespace) -> dict[str, Any]:
         "width": chosen.width,
         "depth": chosen.depth,
         "repeats": chosen.repeats,
-        "chunks": chunks,
         "peers": {ours: peer for ours, peer in PEERS.items() if ours.split("/")[1] in chosen.encoders},
-        "rows": rows,
+        "chunks": {},
+        "rows": [],
     }
+
+
+def measured(chosen: argparse.Namespace, length: int, chunks: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """One row per subject at this length."""
+    keys = subjects(chosen, length, chunks)
+    sizes = (chosen.width, chosen.depth, length)
+    cases = {name: Case(build(key, *sizes), chosen.width, length) for name, key in keys.items()}
+    compare_outputs(cases)
+    times = in_turns(cases, chosen.repeats)
+    for name, case in cases.items():
+        yield {
+            "name": name,
+            "key": keys[name],
+            "length": length,
+            "words": case.words,
+            "parameters": case.subject.parameters,
+            "seconds": {passes: [each._asdict() for each in found] for passes, found in times[name].items()},
+            "peak_bytes_per_word": None if name.startswith(LIKE) else peak_bytes_per_word(keys[name], *sizes, chosen.threads),
+        }
 
 
 def _options(chosen: argparse.Namespace) -> list[str]:
@@ -131,10 +130,13 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help=f"put the tables into this page, between {BEGIN} and {END}")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    results = json.loads(chosen.input.read_text(encoding="utf-8")) if chosen.input else measured(chosen)
-    if chosen.output:
-        with replacing(chosen.output) as unfinished:
-            unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    results = json.loads(chosen.input.read_text(encoding="utf-8")) if chosen.input else conditions(chosen)
+    for length in [] if chosen.input else chosen.lengths:
+        print(f"measuring at {length:,} words per sequence", file=sys.stderr)
+        results["rows"] += measured(chosen, length, results["chunks"])
+        if chosen.output:
+            with replacing(chosen.output) as unfinished:
+                unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(markdown(results, plain=not chosen.markdown))
     if chosen.write:
         page = replaced(chosen.write.read_text(encoding="utf-8"), markdown(results))
