@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# Tests run in so many processes at a time.
+WORKERS ?= 2
 PEERS := $(VENV)/.peers
 
 # More threads than cores slow small matrices down many times over.
@@ -31,10 +33,10 @@ demo: $(INSTALLED)
 	$(RUN) scripts/demo.py
 
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(WORKERS)
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -n $(WORKERS) -m slow
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -23,7 +23,7 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("structure", EXAMPLES, ids=repr)
+@pytest.mark.parametrize("structure", EXAMPLES, ids=lambda structure: type(structure).__name__)
 def test_structures_are_immutable_hashable_and_can_be_copied(structure: object) -> None:
     assert pickle.loads(pickle.dumps(structure)) == structure
     assert copy.deepcopy(structure) == structure
