@@ -9,7 +9,7 @@ import pytest
 from .peers import EXPECTED, MODULES, TAGGER, TAGGER_MODULES, TELLING, encoders, run
 
 
-@pytest.mark.parametrize("encoder", ["LSTMEncoder", "Mamba2Encoder"])
+@pytest.mark.parametrize("encoder", [pytest.param("LSTMEncoder", marks=pytest.mark.slow), "Mamba2Encoder"])
 def test_the_most_telling_tests(encoder: str) -> None:
     """One encoder whose layer is torch's own and one whose layer is ours, in spaCy's default models."""
     result = run(encoder, TELLING)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -91,6 +92,13 @@ CASES = [
     Case("spans", "emerging_spans", read_spans, ("spans_sc_f", "spans_sc_p", "spans_sc_r")),
     Case("parser", "emerging_parser", read_parse, ("dep_uas", "dep_las", "sents_f")),
 ]
+
+REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser")
+"""One case per component. Tests that train for long run on these every time, and on the others where slow tests run."""
+
+by_representative_case = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.id, marks=() if case.id in REPRESENTATIVE else pytest.mark.slow) for case in CASES]
+)
 
 
 def blank() -> Language:

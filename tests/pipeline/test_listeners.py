@@ -11,7 +11,7 @@ from spacy.training import Example
 from spacy.util import registry
 from thinc.api import Adam, Model
 
-from .cases import CASES, DECODER, EMBED, ENCODE, LISTENER, TOK2VEC, WIDTH, Case, blank, labeler_model, train
+from .cases import CASES, DECODER, EMBED, ENCODE, LISTENER, TOK2VEC, WIDTH, Case, blank, by_representative_case, labeler_model, train
 from .corpus import bare, examples
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -34,7 +34,7 @@ def weights(nlp: Language, name: str) -> bytes:
     return nlp.get_pipe(name).model.to_bytes()
 
 
-@by_case
+@by_representative_case
 def test_learns_above_a_listener_and_keeps_it_through_saving(case: Case, tmp_path) -> None:
     nlp, data = shared(case)
     train(nlp, data, steps=100, learn_rate=0.01)

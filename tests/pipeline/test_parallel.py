@@ -12,11 +12,11 @@ import pytest
 from .cases import CASES, blank
 from .corpus import examples
 
-SECONDS = 240
+SECONDS = 900
 """Only to tell a deadlock from slowness."""
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_two_processes_end_and_agree_with_one(method: str, tmp_path: Path) -> None:
     """Given all components in one pipeline and torch threads that run already, when texts go to two processes, they are answered."""

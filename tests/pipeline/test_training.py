@@ -16,7 +16,7 @@ from spacy.training.loop import train as spacy_train
 from spacy.util import load_config_from_str
 from thinc.api import Adam, Config
 
-from .cases import CASES, LISTENER, TOK2VEC, Case, blank, initialized, train
+from .cases import CASES, LISTENER, TOK2VEC, Case, blank, by_representative_case, initialized, train
 from .conftest import Learned, copied
 from .corpus import bare, examples
 
@@ -89,6 +89,7 @@ def test_spacys_training_loop(tmp_path: Path) -> None:
     assert all(loss > 0.0 for loss in loss_of_parser)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_twice(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -110,7 +111,7 @@ def test_the_console_logger_shows_what_decoders_report(tmp_path: Path) -> None:
 # Rehearsal
 
 
-@by_case
+@by_representative_case
 def test_rehearsal_leads_back_to_the_teacher(case: Case, learned: Learned) -> None:
     """Given a model that has forgotten everything since `resume_training`, when it rehearses on bare texts, it answers as before."""
     nlp, data = learned(case)
