@@ -30,7 +30,9 @@ LINEARIZATIONS = {
     "spacy-emerging.FourBitDependency.v1": "linearizations.dependency.four_bit:FourBitDependency",
     "spacy-emerging.SevenBitDependency.v1": "linearizations.dependency.seven_bit:SevenBitDependency",
     "spacy-emerging.HexaTagDependency.v1": "linearizations.dependency.hexa_tag:HexaTagDependency",
-    "spacy-emerging.HierarchicalBracketingDependency.v1": "linearizations.dependency.hierarchical_bracketing:HierarchicalBracketingDependency",
+    "spacy-emerging.HierarchicalBracketingDependency.v1": (
+        "linearizations.dependency.hierarchical_bracketing:HierarchicalBracketingDependency"
+    ),
     "spacy-emerging.ArcEagerDependency.v1": "linearizations.dependency.arc_eager:ArcEagerDependency",
     "spacy-emerging.AbsoluteGraph.v1": "linearizations.graph.absolute:AbsoluteGraph",
     "spacy-emerging.RelativeGraph.v1": "linearizations.graph.relative:RelativeGraph",

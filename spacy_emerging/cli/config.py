@@ -17,7 +17,9 @@ def config(
     ],
     lang: Annotated[str, typer.Option(help="Language code; it chooses the tokenizer. xx is spaCy's multi-language one.")] = "en",
     decoder: Annotated[str, typer.Option(help="What decides on labels, above the encoder.")] = "softmax",
-    embed: Annotated[str, typer.Option(help="What words look like: words (affixes and letters), multihash (affixes) or character.")] = "words",
+    embed: Annotated[
+        str, typer.Option(help="What words look like: words (affixes and letters), multihash (affixes) or character.")
+    ] = "words",
     width: Annotated[int | None, typer.Option(help="Width of the token vectors; even.", show_default="as the encoder's fragment")] = None,
     depth: Annotated[int | None, typer.Option(help="Layers of the encoder.", show_default="as the encoder's fragment")] = None,
     direction: Annotated[str | None, typer.Option(help="How the encoder reads: concat, add, alternate, forward.")] = None,
