@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
@@ -31,3 +32,18 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
         require_gpu()
     yield request.param
     require_cpu()
+
+
+@pytest.fixture
+def peak_source() -> str:
+    """Source of `peak_kilobytes()`, for scripts that tell the peak memory of their own process.
+
+    getrusage will not do: on Linux a child's ru_maxrss starts at its parent's, and growth below that goes unseen.
+    """
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc/self/status")
+    return """
+def peak_kilobytes():
+    with open("/proc/self/status") as status:
+        return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+"""
