@@ -276,7 +276,8 @@ class Labeler(TrainablePipe):
             if not self.cfg["labels"]:  # cfg was excluded: the model knows them, too
                 self._set_labels(dict(saved_labels))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelDataError(f"{self.name}: cannot load {where}: {error}") from error
+            advice = "restore it from a backup or save the pipeline again"
+            raise ModelDataError(f"{self.name}: cannot load {where}, which is damaged or incomplete ({error}); {advice}.") from error
         if self._initialized and saved_labels != list(self.label_data.items()):
             raise ModelDataError(
                 f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup."
