@@ -46,7 +46,7 @@ def _without_kernels(module: str, on_gpu: bool, training: bool) -> None:
     reason = f"the module '{module}' cannot be imported" if on_gpu else "the tensors are not on a GPU"
     remedy = (
         f"setting 'backend' is 'cuda', which needs the module '{module}' and a GPU, but {reason}: "
-        "install it with `pip install spacy-emerging[cuda]` and train with `--gpu-id 0`, or set backend = \"auto\""
+        'install it with `pip install spacy-emerging[cuda]` and train with `--gpu-id 0`, or set backend = "auto"'
     )
     if training:
         raise SettingError(f"encoder: {remedy}.")
