@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy
+import srsly
 from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Linearization
-from ..types import Field, UnitScores
+from ..types import UnitScores
 from .gold import GoldCache, start_ids
-from .labels import LabelIndex
+from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
-from .task import Decision, Task
+from .saving import CHECKSUM, check, loading
+from .task import Decision, Task, checked
 
 
 class Labeler(TrainablePipe):
@@ -98,15 +101,6 @@ class Labeler(TrainablePipe):
         self.index = LabelIndex(self.name, self.cfg["labels"], self.task.user_fields)
         self.gold = GoldCache(self.task, self.index)
 
-    def _fields(self) -> list[Field]:
-        lin = self.task.linearization
-        result = []
-        for field, labels in self.cfg["labels"].items():
-            bits = [lin.bits(label) for label in labels]
-            known = tuple(code for code in bits if code is not None)
-            result.append(Field(field, tuple(labels), lin.allowed(labels), known if known and len(known) == len(bits) else None))
-        return result
-
     # Training
 
     def initialize(
@@ -130,7 +124,7 @@ class Labeler(TrainablePipe):
                 f"annotated for this component, add labels with add_label, or pass initialize(labels=...)."
             )
         sample = [example.x for example in islice(get_examples(), 10)]
-        initialize_model(self.model, sample, self._fields(), self.task.cuts_sentences)
+        initialize_model(self.model, sample, fields_of(self.task.linearization, self.cfg["labels"]), self.task.cuts_sentences)
 
     def _given_labels(self, labels: dict[str, list[str]] | list[str]) -> dict[str, list[str]]:
         if isinstance(labels, dict):
@@ -174,7 +168,7 @@ class Labeler(TrainablePipe):
         """One update of the model on a batch; see TrainablePipe.update."""
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        examples = _checked(examples, "Labeler.update")
+        examples = checked(examples, "Labeler.update")
         if not any(len(example.predicted) for example in examples):
             return losses
         gold = [self.gold.encoded(example) for example in examples]
@@ -193,7 +187,7 @@ class Labeler(TrainablePipe):
         """An update towards what the model predicted before training went on (after `nlp.resume_training`)."""
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
-        docs = [example.predicted for example in _checked(examples, "Labeler.rehearse")]
+        docs = [example.predicted for example in checked(examples, "Labeler.rehearse")]
         if self._rehearsal_model is None or not any(len(doc) for doc in docs):
             return losses
         taught = self._rehearsal_model.predict(self._request(docs, want_scores=False))
@@ -252,41 +246,52 @@ class Labeler(TrainablePipe):
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Scores under spaCy's own keys."""
-        examples = _checked(examples, "Labeler.score")
+        examples = checked(examples, "Labeler.score")
         return self.scorer(examples, **kwargs) if self.scorer is not None else self.task.score(examples, **kwargs)
 
     # Serialization
 
+    def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
+        """Labels, weights, and a checksum of the model."""
+        self.cfg[CHECKSUM] = crc32(self.model.to_bytes())
+        return super().to_bytes(exclude=exclude)
+
+    def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
+        """Labels, weights, and a checksum of the model."""
+        self.cfg[CHECKSUM] = crc32(self.model.to_bytes())
+        super().to_disk(path, exclude=exclude)
+
     def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> Labeler:
         """Loads labels and weights; raises ModelDataError where they are damaged."""
-        self._loaded("the given bytes", lambda: super(Labeler, self).from_bytes(bytes_data, exclude=exclude))
+        with loading(self.name, "the given bytes"):
+            super().from_bytes(bytes_data, exclude=exclude)
+            model = None if "model" in exclude else srsly.msgpack_loads(bytes_data).get("model")
+            labels = self._read_labels()
+        self._check("the given bytes", labels, model, exclude)
         return self
 
     def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> Labeler:
         """Loads labels and weights; raises ModelDataError, which names the directory, where they are damaged."""
-        self._loaded(str(path), lambda: super(Labeler, self).from_disk(path, exclude=exclude))
+        with loading(self.name, str(path)):
+            super().from_disk(path, exclude=exclude)
+            model = None if "model" in exclude else (Path(path) / "model").read_bytes()
+            labels = self._read_labels()
+        self._check(str(path), labels, model, exclude)
         return self
 
-    def _loaded(self, where: str, load: Callable[[], Any]) -> None:
-        try:
-            load()
-            self._prepare()
-            saved = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
-            saved_labels = [(field["name"], list(field["labels"])) for field in saved]
-            if not self.cfg["labels"]:  # cfg was excluded: the model knows them, too
-                self._set_labels(dict(saved_labels))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            advice = "restore it from a backup or save the pipeline again"
-            raise ModelDataError(f"{self.name}: cannot load {where}, which is damaged or incomplete ({error}); {advice}.") from error
-        if self._initialized and saved_labels != list(self.label_data.items()):
+    def _read_labels(self) -> list[tuple[str, list[str]]]:
+        """The labels that the loaded model knows; they stand in for a cfg that was excluded."""
+        self._prepare()
+        saved = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
+        labels = [(field["name"], list(field["labels"])) for field in saved]
+        if not self.cfg["labels"]:
+            self._set_labels(dict(labels))
+        return labels
+
+    def _check(self, where: str, labels: list[tuple[str, list[str]]], model: bytes | None, exclude: Sequence[str]) -> None:
+        if self._initialized and labels != list(self.label_data.items()):
             raise ModelDataError(
                 f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup."
             )
-
-
-def _checked(examples: Iterable[Example], method: str) -> list[Example]:
-    """The examples as a list. Raises spaCy's E978 where they are none; its check alone would use up a generator."""
-    if isinstance(examples, Iterator):
-        examples = list(examples)
-    validate_examples(examples, method)
-    return list(examples)
+        if "cfg" not in exclude:
+            check(self.name, where, self.cfg, model)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from ..errors import LabelError
-from ..types import GoldLabels, LabelTuple, UnitScores
+from ..linearizations.base import Linearization
+from ..types import Field, GoldLabels, LabelTuple, UnitScores
 
 MISSING = -1
 
@@ -68,3 +69,13 @@ class LabelIndex:
     def to_strings(self, ids: numpy.ndarray) -> list[LabelTuple]:
         """(n, F) ids to label tuples."""
         return [tuple(self.labels[f][i] for f, i in enumerate(row)) for row in ids.tolist()]
+
+
+def fields_of(linearization: Linearization, labels: Mapping[str, Sequence[str]]) -> list[Field]:
+    """What a decoder is told of each field: its labels in id order, and what the linearization knows of them."""
+    result = []
+    for name, known in labels.items():
+        bits = [code for label in known if (code := linearization.bits(label)) is not None]
+        complete = bits and len(bits) == len(known)
+        result.append(Field(name, tuple(known), linearization.allowed(known), tuple(bits) if complete else None))
+    return result

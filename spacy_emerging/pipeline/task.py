@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy
 from spacy.tokens import Doc, Token
-from spacy.training import Example
+from spacy.training import Example, validate_examples
 
 from ..linearizations.base import Linearization
 from ..types import GoldLabels, LabelTuple
@@ -105,3 +105,11 @@ def aligned(example: Example, getter: Callable[[Token], str | None]) -> list[str
         found = {values[int(j)] for j in alignment[i]}
         result.append(found.pop() if len(found) == 1 else None)
     return result
+
+
+def checked(examples: Iterable[Example], method: str) -> list[Example]:
+    """The examples as a list. Raises spaCy's E978 where they are none; its check alone would use up a generator."""
+    if isinstance(examples, Iterator):
+        examples = list(examples)
+    validate_examples(examples, method)
+    return list(examples)

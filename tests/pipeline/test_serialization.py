@@ -124,6 +124,8 @@ DAMAGES = {
     "model cut to a half": lambda path: (path / "model").write_bytes((path / "model").read_bytes()[: (path / "model").stat().st_size // 2]),
     "model empty": lambda path: (path / "model").write_bytes(b""),
     "model one byte short": lambda path: (path / "model").write_bytes((path / "model").read_bytes()[:-1]),
+    "a bit of an embedding flipped": lambda path: _flip_a_bit(path / "model", 0.3),
+    "a bit near the end flipped": lambda path: _flip_a_bit(path / "model", 0.9),
     "model is text": lambda path: (path / "model").write_text("not a model", encoding="utf8"),
     "cfg cut": lambda path: (path / "cfg").write_bytes((path / "cfg").read_bytes()[:10]),
     "cfg is a list": lambda path: (path / "cfg").write_text("[1]", encoding="utf8"),
@@ -132,6 +134,12 @@ DAMAGES = {
     "cfg label removed": lambda path: _edit_labels(path / "cfg", lambda labels: labels[:-1]),
     "cfg labels in another order": lambda path: _edit_labels(path / "cfg", lambda labels: labels[::-1]),
 }
+
+
+def _flip_a_bit(path: Path, where: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * where)] ^= 4
+    path.write_bytes(data)
 
 
 def _edit_labels(path: Path, edit) -> None:
