@@ -121,7 +121,7 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
         for layout, index in parts:
             prediction: Prediction = module.predict(layout.pad(take(tokens, index)), layout.mask)
             best.append(layout.unpad(prediction.best))
-            scores.append([layout.unpad(field.float()) for field in prediction.scores] if want_scores else [])
+            scores.append([layout.unpad(field.to(tokens.dtype)) for field in prediction.scores] if want_scores else [])
     order = None if parts[0][1] is None else torch.cat([index for _, index in parts if index is not None]).argsort()
     best_array = _restored(best, order)
     score_arrays = [_restored(list(field), order) for field in zip(*scores, strict=True)]

@@ -88,12 +88,12 @@ def run_in_buckets(module: nn.Module, tokens: Tensor, lengths: list[int], max_ba
     """(T, D) to (T, D): the module over buckets of similar length, the tokens back in their places."""
     groups = buckets(lengths, max_batch_tokens)
     if len(groups) == 1:
-        return module(tokens, Layout([length for length in lengths if length], tokens.device)).float()
+        return module(tokens, Layout([length for length in lengths if length], tokens.device)).to(tokens.dtype)
     pieces = tokens.split(lengths)
     done = [module(torch.cat([pieces[i] for i in group]), Layout([lengths[i] for i in group], tokens.device)) for group in groups]
     back: list[Tensor] = [tokens[:0]] * len(lengths)
     for group, output in zip(groups, done, strict=True):
-        for i, piece in zip(group, output.float().split([lengths[i] for i in group]), strict=True):
+        for i, piece in zip(group, output.to(tokens.dtype).split([lengths[i] for i in group]), strict=True):
             back[i] = piece
     return torch.cat(back)
 

@@ -15,7 +15,8 @@ from .task import Task
 
 
 class GoldCache:
-    """Gold ids of examples. An entry lives as long as its reference Doc, and holds for one predicted tokenization."""
+    """Gold ids of examples. An entry lives as long as its reference Doc, and holds for one predicted tokenization and the
+    reference's annotation as it was."""
 
     def __init__(self, task: Task, index: LabelIndex) -> None:
         self.task = task
@@ -30,7 +31,7 @@ class GoldCache:
 
     def encoded(self, example: Example) -> DocGold:
         """Ids per unit, and sentence starts where the task cuts."""
-        key = example.predicted.to_array(["ORTH", "SPACY"]).tobytes()
+        key = example.predicted.to_array(["ORTH", "SPACY"]).tobytes() + self.task.state(example.reference)
         cached = self._entries.get(example.reference)
         if cached is None or cached[0] != key:
             gold = self.task.gold(example)

@@ -293,5 +293,10 @@ class Labeler(TrainablePipe):
             raise ModelDataError(
                 f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup."
             )
+        if self._initialized and list(self.cfg["labels"]) != list(self.task.fields):
+            raise ModelDataError(
+                f"{self.name}: {where} was trained with the label fields {', '.join(self.cfg['labels'])}, but the config's settings make "
+                f"them {', '.join(self.task.fields)}; load it with the config that it was trained with."
+            )
         if "cfg" not in exclude:
             check(self.name, where, self.cfg, model)

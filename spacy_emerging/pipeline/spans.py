@@ -107,6 +107,10 @@ class SpansTask(Task):
             self.dropped += 1
         return [Spans(n, tuple(layer)) for layer in layers]
 
+    def state(self, reference: Doc) -> bytes:
+        spans = [(span.start, span.end, span.label) for span in reference.spans.get(self.key, ())]
+        return repr((self.key in reference.spans, spans)).encode()
+
     def vocabulary(self, seen: dict[str, set[str]]) -> dict[str, list[str]]:
         types = types_of(self.tags, {tag for tags in seen.values() for tag in tags})
         return {field: all_tags(self.tags, types) for field in self.fields}

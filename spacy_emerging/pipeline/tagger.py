@@ -92,6 +92,10 @@ class TaggerTask(Task):
                 )
         return named
 
+    def state(self, reference: Doc) -> bytes:
+        names = [attribute[2:] for attribute in self.attributes if attribute.startswith("_.")]
+        return super().state(reference) + repr([[token._.get(name) for name in names] for token in reference if names]).encode()
+
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
         if len(vocabulary) == 1:
             return list(next(iter(vocabulary.values())))

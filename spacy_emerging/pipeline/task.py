@@ -14,6 +14,8 @@ from ..linearizations.base import Linearization
 from ..types import GoldLabels, LabelTuple
 from .model import Cut, Unit
 
+ANNOTATION: list[Any] = ["TAG", "POS", "MORPH", "HEAD", "DEP", "SENT_START", "ENT_IOB", "ENT_TYPE"]
+
 
 class Gold(NamedTuple):
     """Gold of one Example, on the predicted tokens: units, label tuples per unit, and sentence starts where a task cuts.
@@ -81,6 +83,10 @@ class Task(ABC):
         """The vocabulary with one more user-level label, for `add_label`; only tasks of a single field know how."""
         (field,) = self.fields
         return {field: [*vocabulary.get(field, ()), label]}
+
+    def state(self, reference: Doc) -> bytes:
+        """Changes whenever what the task reads of the reference does."""
+        return reference.to_array(ANNOTATION).tobytes()
 
     def cut(self, doc: Doc) -> Cut | None:
         """Where the Doc is cut into units at prediction; None: nowhere."""

@@ -8,7 +8,7 @@ import pytest
 import spacy
 import srsly
 from spacy.cli._util import app
-from spacy.tokens import Doc, DocBin, Token
+from spacy.tokens import Doc, DocBin, Span, Token
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from typer.testing import CliRunner
@@ -17,7 +17,7 @@ from spacy_emerging.errors import LabelError
 
 from .cases import CASES, Case, blank, initialized, train
 from .conftest import Learned
-from .corpus import EXTENSION, bare, examples
+from .corpus import EXTENSION, SPANS_KEY, bare, examples
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
@@ -268,3 +268,21 @@ def test_relations_of_lifted_arcs_are_not_labels_of_the_users(case_named) -> Non
 
     assert any("↑" in label for label in pipe.label_data["deprel"])
     assert pipe.labels == expected.labels
+
+
+@pytest.mark.parametrize("id", ["tag", "ner", "spans", "parser", "extension"])
+def test_a_reference_that_changes_is_read_anew(id: str, case_named) -> None:
+    """Given an update on a Doc, when its annotation is then changed to an unknown label, the next update notices."""
+    nlp = blank()
+    data = examples(nlp.vocab)
+    case_named(id).add_to(nlp)
+    nlp.initialize(lambda: data)
+    nlp.update(data)
+    doc = data[0].reference
+    doc[0].tag_ = doc[0].dep_ = "UNKNOWN"
+    doc[0]._.set(EXTENSION, "UNKNOWN")
+    doc.set_ents([Span(doc, 0, 1, label="UNKNOWN")])
+    doc.spans[SPANS_KEY] = [Span(doc, 0, 1, label="UNKNOWN")]
+
+    with pytest.raises(LabelError, match="UNKNOWN"):
+        nlp.update(data)

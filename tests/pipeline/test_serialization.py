@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,17 @@ def test_labels_are_kept_apart_from_the_model_they_came_from(case_named, learned
 
     assert copy.get_pipe("labeler").to_bytes() == before
     assert copy("Anna .").spans.get(SPANS_KEY) is None
+
+
+def test_a_config_with_other_fields_is_refused(case_named, learned: Learned, tmp_path) -> None:
+    """Given a saved tagger of three attributes whose config is edited to read two of them, labels would land in the wrong places."""
+    path = saved(learned, case_named("tag+pos+morph"), tmp_path)
+    config = tmp_path / "config.cfg"
+    text = config.read_text(encoding="utf8")
+    edited = re.sub(r'"tag",(\s*)"pos"', r'"pos",\1"tag"', text)
+    assert edited != text
+    config.write_text(edited, encoding="utf8")
+
+    with pytest.raises(ModelDataError, match="trained with the label fields tag, pos, morph") as caught:
+        spacy.load(tmp_path)
+    assert str(path) in str(caught.value)
