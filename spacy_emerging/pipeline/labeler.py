@@ -19,11 +19,12 @@ from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import LabelError, ModelDataError
-from ..linearizations.base import Linearization
+from ..linearizations.base import Decoded, Linearization
 from ..types import UnitScores
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
+from .repairs import RepairLog
 from .saving import CHECKSUM, check, loading
 from .task import Decision, Task, checked
 
@@ -50,6 +51,7 @@ class Labeler(TrainablePipe):
         self.task = task
         self.store_scores = store_scores
         self.scorer = scorer
+        self.repairs = RepairLog()
         self.cfg: dict[str, Any] = {"labels": {}}
         self._rehearsal_model: Model | None = None
         self._prepare()
@@ -228,26 +230,35 @@ class Labeler(TrainablePipe):
         return Request(docs, [self.task.cut(doc) for doc in docs], want_scores)
 
     def set_annotations(self, docs: Iterable[Doc], scores: list[DocPrediction]) -> None:
-        """Decodes every unit into a structure and writes it on its Doc."""
+        """Decodes every unit into a structure and writes it on its Doc; `repairs` notes how often labels did not settle it."""
         for doc, prediction in zip(docs, scores, strict=True):
-            decisions = map(self._decided, prediction.units, prediction.scores)
-            self.task.annotate(doc, list(decisions))
+            decoded = [self._decoded(unit_scores) for unit_scores in prediction.scores]
+            self.repairs.note(doc, [repairs for _, repairs in decoded])
+            decisions = [
+                Decision(unit, structure, self._confidence(unit_scores, structure))
+                for unit, unit_scores, (structure, _) in zip(prediction.units, prediction.scores, decoded, strict=True)
+            ]
+            self.task.annotate(doc, decisions)
 
-    def _decided(self, unit: Unit, scores: UnitScores) -> Decision:
-        structure = self._structure(scores)
-        confidence = self.index.confidence(scores, self.task.spelled(structure)) if self.store_scores else None
-        return Decision(unit, structure, confidence)
-
-    def _structure(self, scores: UnitScores) -> Any:
+    def _decoded(self, scores: UnitScores) -> Decoded:
         module = self.model.get_ref("decoder").shims[0].module
         if scores.scores and module.search == "linearization":
-            return self.task.linearization.decode_scores(scores.scores, self.index.labels).structure
-        return self.task.linearization.decode(self.index.to_strings(scores.best)).structure
+            return self.task.linearization.decode_scores(scores.scores, self.index.labels)
+        return self.task.linearization.decode(self.index.to_strings(scores.best))
+
+    def _confidence(self, scores: UnitScores, structure: Any) -> numpy.ndarray | None:
+        return self.index.confidence(scores, self.task.spelled(structure)) if self.store_scores else None
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """Scores under spaCy's own keys."""
+        """Scores under spaCy's own keys, and the share of units that were decoded without repair, where the task names it."""
         examples = checked(examples, "Labeler.score")
-        return self.scorer(examples, **kwargs) if self.scorer is not None else self.task.score(examples, **kwargs)
+        if self.scorer is not None:
+            return self.scorer(examples, **kwargs)
+        scores = self.task.score(examples, **kwargs)
+        if self.task.score_prefix:
+            well_formed = self.repairs.well_formed(example.predicted for example in examples)
+            scores = {**scores, f"{self.task.score_prefix}_well_formed": well_formed}
+        return scores
 
     # Serialization
 

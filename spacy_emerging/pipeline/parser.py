@@ -33,6 +33,7 @@ class ParserTask(Task):
 
     name = "parser"
     cuts_sentences = True
+    score_prefix = "dep"
 
     def __init__(self, linearization: Linearization[DependencyTree]) -> None:
         self.linearization = linearization
@@ -150,6 +151,7 @@ def completed_tree(heads: Sequence[int | None], deprels: Sequence[str | None]) -
         "dep_uas": 0.5,
         "dep_las": 0.5,
         "dep_las_per_type": None,
+        "dep_well_formed": None,
         "sents_p": None,
         "sents_r": None,
         "sents_f": 0.0,
@@ -167,7 +169,7 @@ def make_parser(
 
     model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any dependency encoding, e.g.
     `spacy-emerging.BracketingDependency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
-    scorer (Optional[Callable]): Replaces dep_uas, dep_las, dep_las_per_type, sents_p, sents_r, sents_f.
+    scorer (Optional[Callable]): Replaces dep_uas, dep_las, dep_las_per_type, dep_well_formed, sents_p, sents_r, sents_f.
     Raises SettingError for a linearization of other structures.
     """
     if "deprel" not in linearization.fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -41,7 +42,11 @@ class Task(ABC):
 
     name: ClassVar[str]
     cuts_sentences: ClassVar[bool] = False
+    score_prefix: ClassVar[str] = ""
+    """`<score_prefix>_well_formed` is the share of units decoded without repair; empty where that tells nothing."""
     linearization: Linearization
+    warned_of_boundaries = False
+    """Set by `given_sentences`, which warns once per component."""
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -100,6 +105,21 @@ class Task(ABC):
 def whole(doc: Doc) -> list[Unit]:
     """The Doc as one unit; none for an empty Doc."""
     return [Unit(0, len(doc))] if len(doc) else []
+
+
+def given_sentences(doc: Doc, owner: Task) -> Cut:
+    """Cuts at the Doc's sentence boundaries, for the `cut` of tasks that predict none.
+
+    Without boundaries the Doc is one sentence, and `owner` warns of that once. An unknown boundary is none.
+    """
+    if len(doc) > 1 and not doc.has_annotation("SENT_START") and not owner.warned_of_boundaries:
+        owner.warned_of_boundaries = True
+        warnings.warn(
+            f"emerging_{owner.name}: a Doc has no sentence boundaries and is treated as one sentence; add a component that sets them, such "
+            f"as 'senter', 'sentencizer' or 'emerging_parser', before this one (warned once).",
+            stacklevel=2,
+        )
+    return Cut(numpy.where(doc.to_array("SENT_START").astype("int64") == 1, 1, -1))
 
 
 def aligned(example: Example, getter: Callable[[Token], str | None]) -> list[str | None]:
