@@ -1,4 +1,4 @@
-"""`spacy-emerging convert`: text corpora to .spacy files."""
+"""`spacy-emerging convert`: text corpora to .spacy files and back."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ class Format(StrEnum):
     auto = "auto"
     conllu = "conllu"
     iob = "iob"
+    spacy = "spacy"
 
 
 def convert(
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="A corpus file, or a folder of them.", show_default=False)],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT.spacy", help="The file to write.", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The file to write; its extension says how.", show_default=False)],
     n_sents: Annotated[int, typer.Option(min=1, help="Sentences per Doc where the file does not mark its documents.")] = 10,
     format: Annotated[Format, typer.Option(help="How the input is written; auto goes by the extension.")] = Format.auto,
     lang: Annotated[str, typer.Option(help="Language code of the vocabulary; xx is spaCy's multi-language one.")] = "xx",
 ) -> None:
-    """Convert CoNLL-U, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file for training."""
+    """Convert CoNLL-U, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file for training; or back to text."""
     # spaCy takes seconds to import, which --help need not wait for.
     from rich.console import Console
     from rich.markup import escape

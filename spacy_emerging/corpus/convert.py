@@ -1,22 +1,31 @@
-"""From a text file or a folder of them to one .spacy file."""
+"""From a text file or a folder of them to one .spacy file, and from there back to text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.util import get_lang_class
 from spacy.vocab import Vocab, create_vocab
 
 from ..errors import CorpusError, SettingError, check_choice
 from .conllu import read_conllu
-from .files import replacing
+from .conllu_writer import write_conllu
 from .iob import read_iob
+from .packed import read_spacy, write_spacy
 
-READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {"conllu": read_conllu, "iob": read_iob}
+PACKED = "spacy"
+
+READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {"conllu": read_conllu, "iob": read_iob, PACKED: read_spacy}
+"""How each format is read: file, vocabulary, sentences per Doc."""
+
+WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {PACKED: write_spacy, "conllu": write_conllu}
+"""How each format is written, in one piece: the file appears when all is written."""
+
 EXTENSIONS = {
+    ".spacy": PACKED,
     ".conllu": "conllu",
     ".conllup": "conllu",
     ".iob": "iob",
@@ -42,7 +51,7 @@ class Summary:
     def add(self, doc: Doc) -> None:
         """Counts one more Doc."""
         self.docs += 1
-        self.sentences += sum(1 for _ in doc.sents)
+        self.sentences += sum(1 for _ in doc.sents) if doc.has_annotation("SENT_START") else min(len(doc), 1)
         self.tokens += len(doc)
         self.entities += len(doc.ents)
 
@@ -51,7 +60,8 @@ def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str =
     """The Docs of a file, or of every corpus file in a folder and its subfolders in the order of their names.
 
     n_sents: sentences per Doc where a file does not mark its documents; at least 1, 10 is our default.
-    format: "conllu", "iob", or "auto" to go by the extension. In a folder, files of other formats are passed over.
+    format: a name of READERS, or "auto" to go by the extension. In a folder, files of other formats are passed over; .spacy
+    files too, unless "spacy" is asked for, since they are what was made of the others.
     Raises CorpusError where nothing can be read, SettingError for an unknown format.
     """
     check_choice("convert", "format", format, [AUTO, *READERS])
@@ -64,6 +74,7 @@ def _files(path: Path, format: str) -> list[Path]:
     """The files to read."""
     known = [extension for extension, name in EXTENSIONS.items() if format in (AUTO, name)]
     if path.is_dir():
+        known = [extension for extension in known if format == PACKED or EXTENSIONS[extension] != PACKED]
         found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in known)
         if not found:
             raise CorpusError(f"{path}: the folder holds no corpus file; known extensions are {', '.join(known)}.")
@@ -71,7 +82,7 @@ def _files(path: Path, format: str) -> list[Path]:
     if not path.exists():
         raise CorpusError(f"{path}: there is no such file or folder.")
     if format == AUTO and path.suffix.lower() not in known:
-        raise CorpusError(f"{path}: the extension is none of {', '.join(known)}; name the format with --format conllu or --format iob.")
+        raise CorpusError(f"{path}: the extension is none of {', '.join(known)}; name the format with --format.")
     return [path]
 
 
@@ -87,18 +98,25 @@ def vocabulary(lang: str) -> Vocab:
 
 
 def convert(path: str | Path, output: str | Path, vocab: Vocab, n_sents: int = 10, format: str = AUTO) -> Summary:
-    """Writes the Docs of `read_corpus` to one .spacy file, whose folder is made if needed; nothing is written on an error.
+    """Writes the Docs of `read_corpus` to one file, in the format of its extension; nothing is written on an error.
 
-    Raises CorpusError for malformed input, SettingError for an output without the extension .spacy.
+    output: a .spacy file for training, or a text file, for instance .conllu; its folder is made if needed.
+    Raises CorpusError for malformed input, SettingError for an output whose extension says nothing of a format that can be written.
     """
     output = Path(output)
-    if output.suffix != ".spacy":
-        raise SettingError(f"convert: the output is {str(output)!r}, but its name must end in .spacy, or training will not find it.")
+    name = EXTENSIONS.get(output.suffix)
+    if name not in WRITERS:
+        texts = ", ".join(extension for extension, known in EXTENSIONS.items() if known in WRITERS and known != PACKED)
+        raise SettingError(
+            f"convert: the output is {str(output)!r}, but its name must end in .spacy to be found by training, or in one of {texts} "
+            f"for text."
+        )
     summary = Summary()
-    packed = DocBin(store_user_data=True)
-    for doc in read_corpus(path, vocab, n_sents, format):
-        packed.add(doc)
-        summary.add(doc)
-    with replacing(output) as unfinished:
-        packed.to_disk(unfinished)
+    WRITERS[name](_counted(read_corpus(path, vocab, n_sents, format), summary), output)
     return summary
+
+
+def _counted(docs: Iterable[Doc], summary: Summary) -> Iterator[Doc]:
+    for doc in docs:
+        summary.add(doc)
+        yield doc

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
@@ -43,6 +43,36 @@ def test_user_data_is_stored(tmp_path, output):
     (tmp_path / "a.conllu").write_text(CONLLU)
     run(tmp_path / "a.conllu", output)
     assert graph_arcs(docs_in(output)[0]) == [(2, 1, "nsubj"), (0, 2, "root")]
+
+
+def test_a_spacy_file_becomes_text_again(tmp_path, output):
+    # given a file that convert has made
+    (tmp_path / "a.conllu").write_text(CONLLU * 12)
+    run(tmp_path / "a.conllu", output)
+    # when it is converted to a name with the extension of a text format
+    result = run(output, tmp_path / "again.conllu")
+    # then the text says what it said
+    assert result.exit_code == 0, result.output
+    assert "2 docs, 12 sentences, 24 tokens, 12 entities" in result.stdout
+    text = (tmp_path / "again.conllu").read_text(encoding="utf-8")
+    rows = [line.split("\t")[:9] for line in text.splitlines() if line and line[0] != "#"]
+    assert rows == [line.split("\t")[:9] for line in CONLLU.strip().splitlines()] * 12
+
+
+def test_a_spacy_file_without_sentence_boundaries_can_be_written(tmp_path, output):
+    output.parent.mkdir()
+    DocBin(docs=[Doc(Vocab(), words=["a", "b"]), Doc(Vocab())]).to_disk(output)
+    result = run(output, tmp_path / "again.conllu")
+    assert "2 docs, 1 sentences, 2 tokens" in result.stdout
+
+
+def test_spacy_files_in_a_folder_are_read_on_request(tmp_path):
+    # given a folder with the source of a corpus and what was made of it
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    run(tmp_path / "a.conllu", tmp_path / "a.spacy")
+    # then the .spacy file is not taken for a further source, unless it is asked for
+    assert "1 docs" in run(tmp_path, tmp_path / "out" / "all.spacy").stdout
+    assert "2 docs" in run(tmp_path, tmp_path / "all.conllu", "--format", "spacy").stdout
 
 
 def test_the_number_of_sentences_in_a_doc_can_be_chosen(tmp_path, output):
@@ -106,6 +136,7 @@ def test_a_missing_input_an_empty_folder_and_another_extension_are_refused(tmp_p
         ((tmp_path / "absent.conllu", output), "absent.conllu: there is no such file"),
         ((tmp_path / "empty", output), "the folder holds no corpus file"),
         ((tmp_path / "a.iob", tmp_path / "out.txt"), "must end in .spacy"),
+        ((tmp_path / "a.iob", tmp_path / "out.iob"), "or in one of .conllu"),
         ((tmp_path / "a.iob", tmp_path / "a.iob" / "out.spacy"), "cannot be written"),
     ]:
         result = run(*arguments)
