@@ -6,6 +6,7 @@ import typer
 
 from .config import config
 from .convert import convert
+from .coverage import coverage
 
 app = typer.Typer(name="spacy-emerging", no_args_is_help=True, add_completion=False)
 
@@ -17,3 +18,4 @@ def main() -> None:
 
 app.command()(convert)
 app.command()(config)
+app.command()(coverage)

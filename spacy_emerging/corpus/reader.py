@@ -92,7 +92,7 @@ class CorpusReader:
         """The Docs with at least one token, at most `limit`."""
         count = 0
         for file in self._files():
-            for doc in _read(file, vocab):
+            for doc in packed_docs(file, vocab):
                 if len(doc):
                     yield doc
                     count += 1
@@ -111,8 +111,8 @@ class CorpusReader:
         return found
 
 
-def _read(file: Path, vocab: Vocab) -> Iterator[Doc]:
-    """The Docs of one file. Raises CorpusError for what is not a .spacy file, or a damaged one."""
+def packed_docs(file: Path, vocab: Vocab) -> Iterator[Doc]:
+    """The Docs of one .spacy file. Raises CorpusError for what is not a .spacy file, or a damaged one."""
     try:
         packed = DocBin().from_disk(file)
     # The bytes of a damaged file can fail in decompression, unpacking or any reshaping after it.

@@ -1,0 +1,209 @@
+"""What an encoding can represent of a corpus, how many labels that takes, and how fast it is."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy
+
+from ..linearizations.base import Decoded, Linearization
+from ..structures import ConstituencyTree, DependencyGraph, DependencyTree
+from ..types import LabelTuple
+from .encodings import Encoding
+from .samples import Sample, words_in
+
+TURNS = 3
+"""How often a pass is timed; the quickest counts, since whatever else runs on the machine only ever slows one down."""
+SEARCHED_WORDS = 5000
+"""Words on which a search over scores is timed: sentences are taken from the first on until there are so many."""
+GOLD_LEAD = 5.0
+"""What the gold label's score gets on top of standard normal noise while a search is timed. Our default."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Labels = list[LabelTuple]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Labels that do not occur in training data: how many different ones, and the share of words with such a label."""
+
+    types: int
+    words: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was measured of one encoding. Shares are between 0 and 1, speeds in words per second of processor time.
+
+    structures, words, parts: how many there are; parts are arcs or constituents. structures_exact, parts_exact: shares that come
+    back from decode(encode(x)), labels included; *_unlabelled: without them. labels: distinct ones per field; tuples: distinct label
+    tuples. unseen: per field; None without training data. out_of_reach: the share of words with an unseen label in any field.
+    search_speed: of decode_scores, where the encoding has one of its own.
+    """
+
+    encoding: Encoding
+    structures: int
+    words: int
+    parts: int
+    structures_exact: float
+    structures_unlabelled: float
+    parts_exact: float
+    parts_unlabelled: float
+    labels: dict[str, int]
+    tuples: int
+    unseen: dict[str, Unseen] | None
+    out_of_reach: float | None
+    encode_speed: float
+    decode_speed: float
+    search_speed: float | None
+
+
+def measured(encoding: Encoding, samples: Sequence[Sample], train: Sequence[Sample] | None = None) -> Coverage:
+    """Measures one encoding on sentences of its kind, at least one; labels that `train` lacks are counted where it is given."""
+    linearization = encoding.make()
+    encode = _encoder(linearization)
+    words = words_in(samples)
+    encoded, encode_seconds = _timed(encode, samples)
+    decoded, decode_seconds = _timed(linearization.decode, encoded)
+    counted = _Counted()
+    for sample, result in zip(samples, decoded, strict=True):
+        counted.add(sample.structure, result.structure)
+    vocabulary = Vocabulary(linearization, encoded)
+    seen = None if train is None else Vocabulary(linearization, map(encode, train))
+    return Coverage(
+        encoding=encoding,
+        structures=len(samples),
+        words=words,
+        parts=counted.parts,
+        structures_exact=counted.exact / len(samples),
+        structures_unlabelled=counted.exact_unlabelled / len(samples),
+        parts_exact=_share(counted.parts_exact, counted.parts),
+        parts_unlabelled=_share(counted.parts_unlabelled, counted.parts),
+        labels={name: len(labels) for name, labels in vocabulary.fields.items()},
+        tuples=len(vocabulary.tuples),
+        unseen=None if seen is None else vocabulary.unseen_in(seen),
+        out_of_reach=None if seen is None else vocabulary.out_of_reach_of(seen),
+        encode_speed=words / encode_seconds,
+        decode_speed=words / decode_seconds,
+        search_speed=_search_speed(linearization, encoded),
+    )
+
+
+def labelled_parts(structure: Any) -> Iterable[tuple[str, int, int]]:
+    """The arcs or constituents of a structure as (label, place, place)."""
+    if isinstance(structure, DependencyTree):
+        return [(deprel, head, word) for word, (head, deprel) in enumerate(zip(structure.heads, structure.deprels, strict=True), 1)]
+    if isinstance(structure, ConstituencyTree):
+        return structure.spans()
+    assert isinstance(structure, DependencyGraph)
+    return [(label, head, word) for head, word, label in structure.arcs]
+
+
+class _Counted:
+    """Running counts of structures and parts, and of those that came back."""
+
+    def __init__(self) -> None:
+        self.exact = self.exact_unlabelled = self.parts = self.parts_exact = self.parts_unlabelled = 0
+
+    def add(self, gold: Any, found: Any) -> None:
+        wanted = Counter(labelled_parts(gold))
+        size = wanted.total()
+        both = unlabelled = size
+        if gold != found:
+            got = Counter(labelled_parts(found))
+            both = (wanted & got).total()
+            places, found_places = (Counter(part[1:] for part in parts.elements()) for parts in (wanted, got))
+            unlabelled = (places & found_places).total()
+            self.exact_unlabelled += places == found_places
+        else:
+            self.exact += 1
+            self.exact_unlabelled += 1
+        self.parts += size
+        self.parts_exact += both
+        self.parts_unlabelled += unlabelled
+
+
+def _encoder(linearization: Linearization) -> Callable[[Sample], Labels]:
+    encode: Any = linearization.encode
+    if "pos" in inspect.signature(encode).parameters:
+        return lambda sample: encode(sample.structure, sample.pos)
+    return lambda sample: encode(sample.structure)
+
+
+def _timed(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], float]:
+    """The results, and the processor seconds of the quickest of TURNS turns."""
+    best = float("inf")
+    for _ in range(TURNS):
+        begun = time.process_time()
+        results = [function(item) for item in items]
+        best = min(best, time.process_time() - begun)
+    return results, max(best, 1e-9)
+
+
+class Vocabulary:
+    """How often each label tuple occurs, and each label of each field."""
+
+    def __init__(self, linearization: Linearization, encoded: Iterable[Labels]) -> None:
+        self.tuples: Counter[LabelTuple] = Counter()
+        for labels in encoded:
+            self.tuples.update(labels)
+        self.fields: dict[str, Counter[str]] = {name: Counter() for name in linearization.fields}
+        for labels_of_a_word, count in self.tuples.items():
+            for counts, label in zip(self.fields.values(), labels_of_a_word, strict=True):
+                counts[label] += count
+
+    def unseen_in(self, seen: Vocabulary) -> dict[str, Unseen]:
+        """Per field, what the other vocabulary lacks."""
+        result = {}
+        for name, counts in self.fields.items():
+            strange = [count for label, count in counts.items() if label not in seen.fields[name]]
+            result[name] = Unseen(len(strange), _share(sum(strange), counts.total()))
+        return result
+
+    def out_of_reach_of(self, seen: Vocabulary) -> float:
+        """The share of words with a label that the other vocabulary lacks, so that nothing trained on it labels them right."""
+        known = list(seen.fields.values())
+        strange = (count for labels, count in self.tuples.items() if any(label not in known[f] for f, label in enumerate(labels)))
+        return _share(sum(strange), self.tuples.total())
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _search_speed(linearization: Linearization, encoded: Sequence[Labels]) -> float | None:
+    """Words per second of the linearization's own search over scores in which gold labels lead; None where it has none."""
+    if type(linearization).decode_scores is Linearization.decode_scores:
+        return None
+    some: list[Labels] = []
+    words = 0
+    for labels in encoded:
+        if words >= SEARCHED_WORDS:
+            break
+        some.append(labels)
+        words += len(labels)
+    vocab = [sorted(labels) for labels in Vocabulary(linearization, some).fields.values()]
+    chance = numpy.random.default_rng(0)
+    scored = [_scores(labels, vocab, chance) for labels in some]
+
+    def search(scores: list[numpy.ndarray]) -> Decoded:
+        return linearization.decode_scores(scores, vocab)
+
+    return words / _timed(search, scored)[1]
+
+
+def _scores(labels: Labels, vocab: Sequence[Sequence[str]], chance: numpy.random.Generator) -> list[numpy.ndarray]:
+    """Log-probabilities per field, (n, K) each."""
+    result = []
+    for f, names in enumerate(vocab):
+        index = {name: k for k, name in enumerate(names)}
+        scores = chance.normal(size=(len(labels), len(names)))
+        scores[numpy.arange(len(labels)), [index[label[f]] for label in labels]] += GOLD_LEAD
+        result.append(scores - numpy.log(numpy.exp(scores).sum(axis=1, keepdims=True)))
+    return result
