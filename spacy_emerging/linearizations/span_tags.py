@@ -12,6 +12,7 @@ from ..structures import Spans
 from ..types import LabelTuple, Transitions
 from .base import Decoded, Linearization
 from .columns import columns
+from .legal_paths import best_legal_path, frozen
 
 PREFIXES = {"bio": "BI", "bilou": "BILU"}
 
@@ -91,23 +92,17 @@ class SpanTags(Linearization[Spans]):
         return legal_transitions(self.scheme, tuple(labels))
 
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
-        """The best legal tag sequence: exact Viterbi search, one (K, K) step per word, skipped where the argmax is legal.
+        """The best legal tag sequence: exact Viterbi search, skipped where the argmax is legal.
 
         scores: one (n, K) array of log-probabilities; vocab: the K tags. repairs counts the words whose tag is not their
         best-scored one. Where no legal sequence has a finite score, the argmax is decoded as by `decode`.
         """
-        n, tags = len(scores[0]), list(vocab[0])
-        if not n:
+        if not len(scores[0]):
             return self.decode([])
-        emitted = numpy.nan_to_num(numpy.asarray(scores[0], dtype=numpy.float64), nan=-numpy.inf, neginf=-numpy.inf)
-        transitions = self.allowed(tags)
-        argmax = emitted.argmax(axis=1)
-        legal = transitions.start[argmax[0]] and transitions.end[argmax[-1]] and transitions.between[argmax[:-1], argmax[1:]].all()
-        path = argmax if legal else best_path(emitted, transitions)
-        if path is None:
-            path = argmax
+        tags = list(vocab[0])
+        path, changed = best_legal_path(scores[0], self.allowed(tags))
         decoded = self.decode([(tags[k],) for k in path.tolist()])
-        return Decoded(decoded.structure, decoded.repairs + int((path != argmax).sum()))
+        return Decoded(decoded.structure, decoded.repairs + changed)
 
 
 @lru_cache(maxsize=16)
@@ -120,29 +115,4 @@ def legal_transitions(scheme: str, labels: tuple[str, ...]) -> Transitions:
     continues = numpy.array([prefix in "IL" for prefix, _ in parsed], dtype=bool)
     follows = opens[:, None] & continues[None, :] & (type_of[:, None] == type_of[None, :])
     must_continue = opens if scheme == "bilou" else numpy.zeros_like(opens)
-    transitions = Transitions(~continues, follows | (~must_continue[:, None] & ~continues[None, :]), ~must_continue)
-    for array in transitions:
-        array.setflags(write=False)
-    return transitions
-
-
-def best_path(emitted: numpy.ndarray, transitions: Transitions) -> numpy.ndarray | None:
-    """The (n,) label ids of the legal sequence with the largest sum of scores (n, K), n >= 1; None where none is finite."""
-    n, k = emitted.shape
-    penalty = numpy.where(transitions.between.T, 0.0, -numpy.inf)  # (K next, K previous)
-    rows = numpy.arange(k)
-    back = numpy.zeros((n, k), dtype=numpy.int32)
-    best = numpy.where(transitions.start, emitted[0], -numpy.inf)
-    for t in range(1, n):
-        candidates = penalty + best
-        back[t] = candidates.argmax(axis=1)
-        best = candidates[rows, back[t]] + emitted[t]
-    best = numpy.where(transitions.end, best, -numpy.inf)
-    last = int(best.argmax())
-    if not numpy.isfinite(best[last]):
-        return None
-    path = numpy.empty(n, dtype=numpy.int64)
-    path[-1] = last
-    for t in range(n - 1, 0, -1):
-        path[t - 1] = back[t, path[t]]
-    return path
+    return frozen(Transitions(~continues, follows | (~must_continue[:, None] & ~continues[None, :]), ~must_continue))

@@ -7,7 +7,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from spacy_emerging.structures import DependencyGraph, DependencyTree, Spans, StructureError
+from spacy_emerging.structures import DependencyGraph, DependencyTree, Segments, Spans, StructureError
 
 LABELS = st.text(min_size=1, max_size=4) | st.text("a-,↑↓\\", min_size=1, max_size=5)
 """Labels of any characters, so that no encoding relies on separators being absent."""
@@ -83,6 +83,14 @@ def spans(draw: st.DrawFn, max_size: int = 15) -> Spans:
     cuts = sorted(draw(st.sets(st.integers(0, n), max_size=n + 1)))
     pairs = [(start, end) for start, end in itertools.pairwise(cuts) if draw(st.booleans())]
     return Spans(n, tuple((draw(LABELS), start, end) for start, end in pairs))
+
+
+@st.composite
+def segments(draw: st.DrawFn, max_size: int = 15, gaps: bool = True) -> Segments:
+    """Any cut into words; without gaps every character is in one."""
+    n = draw(st.integers(0, max_size))
+    cuts = sorted({0, n, *draw(st.sets(st.integers(0, n), max_size=n + 1))})
+    return Segments(n, tuple(pair for pair in itertools.pairwise(cuts) if not gaps or draw(st.booleans())))
 
 
 TAGS = st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=15)

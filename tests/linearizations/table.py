@@ -22,11 +22,12 @@ from spacy_emerging.linearizations.graph.bracketing import BracketingGraph
 from spacy_emerging.linearizations.graph.four_bit import FourBitGraph
 from spacy_emerging.linearizations.graph.relative import RelativeGraph
 from spacy_emerging.linearizations.graph.six_bit import SixBitGraph
+from spacy_emerging.linearizations.segment_tags import SegmentTags
 from spacy_emerging.linearizations.span_tags import SpanTags
 from spacy_emerging.linearizations.token_tags import TokenTags
-from spacy_emerging.structures import DependencyGraph, DependencyTree, Spans
+from spacy_emerging.structures import DependencyGraph, DependencyTree, Segments, Spans
 
-from .strategies import TAGS, dependency_graphs, dependency_trees, projective_trees, spans
+from .strategies import TAGS, dependency_graphs, dependency_trees, projective_trees, segments, spans
 
 
 class Row(NamedTuple):
@@ -78,5 +79,7 @@ FLAT = [
     Row("token tags", lambda: TokenTags(("pos", "morph")), TAGS, TAGS, list, "ab"),
     Row("span tags, bio", lambda: SpanTags("bio"), spans(), spans(), Spans, "BIO-x"),
     Row("span tags, bilou", SpanTags, spans(), spans(), Spans, "BILUO-x"),
+    Row("segment tags, bmes", SegmentTags, segments(gaps=False), segments(), Segments, "BMES?"),
+    Row("segment tags, bmesx", lambda: SegmentTags("bmesx"), segments(), segments(), Segments, "BMESX?"),
 ]
 ROWS = DEPENDENCY + GRAPH + FLAT
