@@ -12,33 +12,22 @@ Speeds are words per second of processor time, on one thread: they hold when the
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import time
 from collections import defaultdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import spacy
-import torch
 import typer
-from spacy.tokens import Doc
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from thinc.api import Config
+from training import SPEEDS, add, missing, show, spread, train_and_score
 
 from spacy_emerging.cli.compose import Choices, compose
-from spacy_emerging.corpus.reader import Corpus
 
 SYSTEMS = ("lstm", "transformer", "xlstm", "mamba2", "stock", "torch-bilstm")
 TASKS = {"gum": ["tagger", "parser", "ner"], "latin": ["tagger", "parser"], "wnut": ["ner"]}
 LANGUAGES = {"gum": "en", "latin": "la", "wnut": "en"}
-SPEEDS = ("train_words_per_second", "predict_words_per_second")
 SCORES = {"tag_acc": "XPOS", "dep_uas": "UAS", "dep_las": "LAS", "ents_f": "NER F1"}
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+KEY = ("system", "treebank", "seed", "steps")
 
 STOCK_MODELS = {
     "tagger": {"@architectures": "spacy.Tagger.v2"},
@@ -103,45 +92,11 @@ def _stock(config: Config, treebank: str) -> Config:
 
 def run(system: str, treebank: str, seed: int, steps: int, data: Path) -> dict[str, Any]:
     """Trains and scores one system once."""
-    torch.set_num_threads(1)
     config = config_for(system, treebank, steps)
-    config["system"]["seed"] = seed
-    config["paths"] |= {split: str(data / f"{treebank}-{split}.spacy") for split in ("train", "dev")}
-    nlp = init_nlp(config)
-    with TemporaryDirectory() as folder:
-        started = time.process_time()
-        train(nlp, Path(folder))
-        trained = time.process_time() - started
-        best = spacy.load(Path(folder) / "model-best")
-    test = list(Corpus(str(data / f"{treebank}-test.spacy"), gold_preproc=True)(best))
-    words = sum(len(example.reference) for example in test)
-    scores = best.evaluate(test)
-    docs = [Doc(best.vocab, words=[token.text for token in example.reference]) for example in test]
-    started = time.process_time()
-    for _ in best.pipe(docs):
-        pass
-    predicted = words / (time.process_time() - started)
-    seen = config["training"]["batcher"]["size"] * steps
-    return {
-        "system": system,
-        "treebank": treebank,
-        "seed": seed,
-        "steps": steps,
-        "scores": {name: 100 * scores[name] for name in SCORES if scores.get(name) is not None},
-        "train_words_per_second": seen / trained,
-        "predict_words_per_second": predicted,
-        "parameters": count_parameters(best),
-    }
-
-
-def count_parameters(nlp: spacy.language.Language) -> int:
-    """Weights of all components, each counted once."""
-    total = 0
-    for _, pipe in nlp.pipeline:
-        for node in pipe.model.walk():
-            total += sum(node.get_param(name).size for name in node.param_names if node.has_param(name))
-            total += sum(p.numel() for shim in node.shims if shim._model is not None for p in shim._model.parameters())
-    return total
+    measured = train_and_score(config, {split: data / f"{treebank}-{split}.spacy" for split in ("train", "dev", "test")}, seed)
+    scores = {name: 100 * measured.scores[name] for name in SCORES if measured.scores.get(name) is not None}
+    key = {"system": system, "treebank": treebank, "seed": seed, "steps": steps}
+    return {**key, "scores": scores, **measured.speeds(), "parameters": measured.parameters}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -162,19 +117,6 @@ def table(runs: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def spread(values: list[float]) -> str:
-    """Mean, with the standard deviation where there are several."""
-    mean = f"{statistics.mean(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2f}"
-
-
-def save(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def main(
     output: Annotated[Path, typer.Option(help="Finished runs, as JSON; added to.")] = Path("benchmarks/results.json"),
     data: Annotated[Path | None, typer.Option(help="Folder of .spacy files; without it nothing is run.")] = None,
@@ -185,22 +127,11 @@ def main(
     write: Annotated[Path | None, typer.Option(help="A page whose table, between markers, is written anew.")] = None,
 ) -> None:
     """Runs what is missing, and prints or writes the table."""
-    for system in systems.split(",") if data is not None else ():
-        for seed in map(int, seeds.split(",")):
-            runs = json.loads(output.read_text()) if output.exists() else []
-            key = (system, treebank, seed, steps)
-            if any((entry["system"], entry["treebank"], entry["seed"], entry["steps"]) == key for entry in runs):
-                continue
-            finished = run(system, treebank, seed, steps, data)
-            runs = json.loads(output.read_text()) if output.exists() else []  # another process may have added to it
-            save(output, json.dumps([*runs, finished], indent=1))
-    markdown = table(json.loads(output.read_text()))
-    if write is None:
-        print(markdown)
-    else:
-        page = write.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        save(write, before + BEGIN + "\n" + markdown + END + rest.partition(END)[2])
+    if data is not None:
+        keys = [(system, treebank, int(seed), steps) for seed in seeds.split(",") for system in systems.split(",")]
+        for key in missing(output, KEY, keys):
+            add(output, run(*key, data))
+    show(table(json.loads(output.read_text())), write)
 
 
 if __name__ == "__main__":

@@ -6,30 +6,32 @@ from collections.abc import Sequence
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..columns import columns
 from .projective import projective
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
+from .searched import SearchedTrees
 
 SHIFT, RIGHT, LEFT, REDUCE = "SH", "RA", "LA", "RE"
 
 
-class ArcEagerDependency(Linearization[DependencyTree]):
+class ArcEagerDependency(SearchedTrees):
     """The label of a word is the transition that reads it, SH or RA, and all LA and RE up to the next one, as in "SH_LA_LA"; and its
     relation (Gomez-Rodriguez, Strzyz & Vilares 2020, arXiv 2011.00584; the system: Nivre 2003).
 
     On a stack that begins with the root, RA attaches the word to the top and pushes it, SH only pushes it; before the next
     word is read, LA attaches the top to that word and removes it, RE removes it.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every projective tree with one root. Others are made projective by lifting arcs.
-    Raises SettingError for another rule.
+    Raises SettingError for another rule or search.
     """
 
     fields = ("transitions", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, repair: str = "nearest") -> None:
-        self.repair = check_repair("ArcEagerDependency", repair)
+    def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:
+        super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree) -> list[LabelTuple]:
         """(transitions, relation) per word: those of the oracle that removes a word from the stack as late as possible."""

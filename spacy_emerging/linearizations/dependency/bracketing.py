@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from ...errors import SettingError
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..columns import columns
 from ..plane_brackets import read_brackets, write_brackets
 from ..planes import kept_planes, relaxed_planes
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
+from .searched import SearchedTrees
 
 
-class BracketingDependency(Linearization[DependencyTree]):
+class BracketingDependency(SearchedTrees):
     r"""Brackets for both ends of every arc, and the word's relation (Strzyz et al. 2019, N19-1077; in k planes: Strzyz et al.
     2020, coling-main.223).
 
@@ -26,18 +27,19 @@ class BracketingDependency(Linearization[DependencyTree]):
         arc of any treebank. Arcs go greedily, by left and right end, into the first plane that takes them; the plane of the root
         arc comes first, then the largest, and arcs beyond the last plane are dropped.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root whose arcs the greedy assignment puts into at most `planes` planes.
-    Raises SettingError for a number of planes below 1, or another rule.
+    Raises SettingError for a number of planes below 1, or another rule or search.
     """
 
     fields = ("bracket", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, planes: int = 2, repair: str = "nearest") -> None:
+    def __init__(self, planes: int = 2, repair: str = "nearest", search: str = "next-best") -> None:
         if not isinstance(planes, int) or planes < 1:
             raise SettingError(f"BracketingDependency: setting 'planes' is {planes!r}, but must be a whole number of at least 1.")
         self.planes = planes
-        self.repair = check_repair("BracketingDependency", repair)
+        super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree) -> list[LabelTuple]:
         """(brackets, relation) per word; "" for a word whose arcs are all dropped."""

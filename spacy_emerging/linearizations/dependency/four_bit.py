@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..bits import BitArcs
 from ..columns import columns
 from ..planes import kept_planes, relaxed_planes
 from .pseudo_projective import check_scheme, lift, restore
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
+from .searched import SearchedTrees
 
 LABELS = {format(number, "04b"): tuple(map(int, format(number, "04b"))) for number in range(16)}
 
 
-class FourBitDependency(Linearization[DependencyTree]):
+class FourBitDependency(SearchedTrees):
     """Four bits per word: it is a right dependent; it is the outermost dependent of its head on that side; it has left dependents;
     it has right dependents. And its relation. 16 labels (Gomez-Rodriguez, Roca & Vilares 2023, arXiv 2310.14319).
 
@@ -24,16 +25,17 @@ class FourBitDependency(Linearization[DependencyTree]):
         projective, see `pseudo_projective.py`. With None nothing is lifted; of arcs of one direction that cross, those that bracketing
         in one plane would drop are lost.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root in which no two arcs of one direction cross, so all projective ones. With
         pseudo_projective, every projective tree, and most others (measured, not guaranteed).
-    Raises SettingError for another scheme or rule.
+    Raises SettingError for another scheme, rule or search.
     """
 
     fields = ("bits", "deprel")
 
-    def __init__(self, pseudo_projective: str | None = None, repair: str = "nearest") -> None:
+    def __init__(self, pseudo_projective: str | None = None, repair: str = "nearest", search: str = "next-best") -> None:
         self.pseudo_projective = check_scheme("FourBitDependency", pseudo_projective)
-        self.repair = check_repair("FourBitDependency", repair)
+        super().__init__(repair, search)
 
     @property
     def local(self) -> frozenset[str]:  # type: ignore[override]

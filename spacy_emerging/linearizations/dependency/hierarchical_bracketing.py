@@ -13,11 +13,12 @@ from functools import lru_cache
 from ...errors import SettingError, check_choice
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..columns import columns
 from .pseudo_projective import check_scheme, lift, restore
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
 from .ropes import ORDER, Bracket, arcs_of, brackets_of
+from .searched import SearchedTrees
 
 BRACKET = re.compile(r"([\\></])(\^?)(\**)")
 
@@ -29,7 +30,7 @@ def parse_label(label: str) -> tuple[list[Bracket], int]:
     return sorted(found, key=lambda bracket: ORDER[bracket[:2]]), len(BRACKET.sub("", label))
 
 
-class HierarchicalBracketingDependency(Linearization[DependencyTree]):
+class HierarchicalBracketingDependency(SearchedTrees):
     """Brackets for both ends of the arcs of the proper rope cover and for one end of all others, and the word's relation (Ezquerro,
     Vilares, Yli-Jyra & Gomez-Rodriguez 2025, arXiv 2505.11693).
 
@@ -38,18 +39,21 @@ class HierarchicalBracketingDependency(Linearization[DependencyTree]):
     pseudo_projective: None, "head", "head+path" or "path"; for the projective variant, how relations remember arcs that were
         lifted, see `pseudo_projective.py`; with None they are lifted without a trace.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every projective tree with one root; with "nonprojective" every tree with one root; with pseudo_projective also
         most others (measured, not guaranteed).
-    Raises SettingError for another variant, scheme or rule, and for a scheme with the non-projective variant.
+    Raises SettingError for another variant, scheme, rule or search, and for a scheme with the non-projective variant.
     """
 
     fields = ("bracket", "deprel")
 
-    def __init__(self, variant: str = "projective", pseudo_projective: str | None = None, repair: str = "nearest") -> None:
+    def __init__(
+        self, variant: str = "projective", pseudo_projective: str | None = None, repair: str = "nearest", search: str = "next-best"
+    ) -> None:
         check_choice("HierarchicalBracketingDependency", "variant", variant, ("projective", "nonprojective"))
         self.variant = variant
         self.pseudo_projective = check_scheme("HierarchicalBracketingDependency", pseudo_projective)
-        self.repair = check_repair("HierarchicalBracketingDependency", repair)
+        super().__init__(repair, search)
         if variant == "nonprojective" and pseudo_projective is not None:
             raise SettingError(
                 "HierarchicalBracketingDependency: setting 'pseudo_projective' must be null where 'variant' is 'nonprojective', "

@@ -6,27 +6,29 @@ from collections.abc import Sequence
 
 from ...structures import DependencyTree, StructureError
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..columns import columns, whole_number
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
+from .searched import SearchedTrees
 
 ROOT_LABEL = "0"
 
 
-class PosRelativeDependency(Linearization[DependencyTree]):
+class PosRelativeDependency(SearchedTrees):
     """The label of a word is its own tag, "o,p" for a head that is the o-th word with tag p to its right (o > 0) or left (o < 0),
     "0" under the root, and its relation (Strzyz et al. 2019, N19-1077). Tags may hold any characters.
 
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root. Of several roots `decode` keeps the first.
-    Raises SettingError for another rule.
+    Raises SettingError for another rule or search.
     """
 
     fields = ("pos", "offset", "deprel")
     local = frozenset({"pos", "deprel"})
 
-    def __init__(self, repair: str = "nearest") -> None:
-        self.repair = check_repair("PosRelativeDependency", repair)
+    def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:
+        super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree, pos: Sequence[str] | None = None) -> list[LabelTuple]:
         """(own tag, offset, relation) per word. pos: the n words' tags; None: they all have the tag "".

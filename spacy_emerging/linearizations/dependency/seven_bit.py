@@ -6,31 +6,33 @@ from collections.abc import Sequence
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded
 from ..bits import BitArcs
 from ..columns import columns
 from ..planes import kept_planes, relaxed_planes
-from .repair import check_repair, known_deprels, tree_from_arcs
+from .repair import known_deprels, tree_from_arcs
+from .searched import SearchedTrees
 
 LABELS = {format(number, "07b"): tuple(map(int, format(number, "07b"))) for number in range(128)}
 
 
-class SevenBitDependency(Linearization[DependencyTree]):
+class SevenBitDependency(SearchedTrees):
     """Seven bits per word: it is a right dependent; its arc is in the second plane; it is the outermost dependent of its head in that
     plane and on that side; it has left, right dependents in the first plane; left, right dependents in the second. And its
     relation. At most 128 labels (Gomez-Rodriguez, Roca & Vilares 2023, arXiv 2310.14319).
 
     Arcs go into planes as for `BracketingDependency`: no crossing between arcs of one direction, the root arc in the first.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
+    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root whose arcs the greedy assignment puts into at most two planes. The rest is dropped.
-    Raises SettingError for another rule.
+    Raises SettingError for another rule or search.
     """
 
     fields = ("bits", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, repair: str = "nearest") -> None:
-        self.repair = check_repair("SevenBitDependency", repair)
+    def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:
+        super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree) -> list[LabelTuple]:
         """(bits, relation) per word."""

@@ -1,0 +1,122 @@
+"""Every encoding of trees and graphs, learned by one encoder: the table of docs/linearizations.md.
+
+    python benchmarks/encodings.py --data DIR --task parser --seeds 0,1,2 --output encodings.json
+    python benchmarks/encodings.py --output encodings.json --write docs/linearizations.md
+
+DIR holds `gum-train.spacy`, `gum-dev.spacy`, `gum-test.spacy` for `--task parser` and `graph`, and `gum-const-*.spacy` for
+`constituency`, written by `spacy-emerging convert`. A run trains one component on gold sentences and tokens, as results.py does.
+Well-formed is the share of sentences whose labels needed no repair.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from training import SPEEDS, add, missing, show, spread, train_and_score
+
+from spacy_emerging.cli.compose import Choices, compose
+
+KEY = ("task", "encoding", "encoder", "seed", "steps")
+Settings = dict[str, Any]
+ENCODINGS: dict[str, dict[str, tuple[str, Settings]]] = {
+    "parser": {
+        "absolute": ("AbsoluteDependency", {}),
+        "relative": ("RelativeDependency", {}),
+        "PoS-relative": ("PosRelativeDependency", {}),
+        "bracketing, 1 plane": ("BracketingDependency", {"planes": 1}),
+        "bracketing, 2 planes": ("BracketingDependency", {"planes": 2}),
+        "4-bit, head": ("FourBitDependency", {"pseudo_projective": "head"}),
+        "7-bit": ("SevenBitDependency", {}),
+        "hexatagging, head": ("HexaTagDependency", {"pseudo_projective": "head"}),
+        "hexatagging, head, greedy": ("HexaTagDependency", {"pseudo_projective": "head", "search": "greedy"}),
+        "hierarchical, head": ("HierarchicalBracketingDependency", {"variant": "projective", "pseudo_projective": "head"}),
+        "hierarchical, non-projective": ("HierarchicalBracketingDependency", {"variant": "nonprojective"}),
+        "arc-eager": ("ArcEagerDependency", {}),
+    },
+    "constituency": {
+        "absolute": ("AbsoluteConstituency", {}),
+        "relative": ("RelativeConstituency", {}),
+        "dynamic": ("DynamicConstituency", {}),
+        "tetratagging": ("TetraTagConstituency", {}),
+        "juxtaposed": ("JuxtaposedConstituency", {}),
+    },
+    "graph": {
+        "absolute": ("AbsoluteGraph", {}),
+        "relative": ("RelativeGraph", {}),
+        "bracketing, 2 planes": ("BracketingGraph", {"planes": 2}),
+        "bracketing, 3 planes": ("BracketingGraph", {"planes": 3}),
+        "4-bit, 4 subsets": ("FourBitGraph", {"subsets": 4}),
+        "6-bit, 4 subsets": ("SixBitGraph", {"subsets": 4}),
+    },
+}
+CORPORA = {"parser": "gum", "constituency": "gum-const", "graph": "gum"}
+SCORES = {
+    "parser": {"dep_uas": "UAS", "dep_las": "LAS", "dep_well_formed": "well-formed"},
+    "constituency": {"constituents_f": "F1", "constituents_complete_match": "complete match", "constituents_well_formed": "well-formed"},
+    "graph": {"graph_unlabeled_f": "UF", "graph_f": "LF", "graph_exact_match": "exact match", "graph_well_formed": "well-formed"},
+}
+
+
+def run(task: str, encoding: str, encoder: str, seed: int, steps: int, data: Path) -> dict[str, Any]:
+    """Trains and scores one component with one encoding."""
+    name, settings = ENCODINGS[task][encoding]
+    config = compose(Choices(encoder=encoder, tasks=[task]))
+    config["components"][task]["linearization"] = {"@linearizations": f"spacy-emerging.{name}.v1", **settings}
+    for corpus in config["corpora"].values():
+        corpus["gold_preproc"] = True
+    logger = {"@loggers": "spacy.ConsoleLogger.v1"}
+    config["training"] |= {"max_steps": steps, "patience": 0, "eval_frequency": max(steps // 4, 1), "logger": logger}
+    paths = {split: data / f"{CORPORA[task]}-{split}.spacy" for split in ("train", "dev", "test")}
+    measured = train_and_score(config, paths, seed)
+    scores = {key: 100 * measured.scores[key] for key in SCORES[task] if measured.scores.get(key) is not None}
+    key = {"task": task, "encoding": encoding, "encoder": encoder, "seed": seed, "steps": steps}
+    return {**key, "scores": scores, **measured.speeds(), "parameters": measured.parameters}
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Markdown, a table per task, best first; mean and, where there are several seeds, standard deviation."""
+    lines: list[str] = []
+    for task, names in SCORES.items():
+        grouped: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+        for entry in runs:
+            if entry["task"] == task:
+                grouped[entry["encoding"], entry["encoder"], entry["steps"]].append(entry)
+        if not grouped:
+            continue
+        header = ["encoding", "encoder", "seeds", "updates", *names.values(), *(f"{name.split('_')[0]} words/s" for name in SPEEDS)]
+        lines += [f"\n### {task}\n", "| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+        ranked = "dep_las" if task == "parser" else f"{'constituents' if task == 'constituency' else 'graph'}_f"
+        best_first = sorted(grouped.items(), key=lambda item: -sum(run["scores"][ranked] for run in item[1]) / len(item[1]))
+        for (encoding, encoder, steps), group in best_first:
+            cells = [encoding, encoder, str(len(group)), f"{steps:,}"]
+            cells += [spread([entry["scores"][name] for entry in group if name in entry["scores"]] or [float("nan")]) for name in names]
+            cells += [f"{sum(entry[speed] for entry in group) / len(group):,.0f}" for speed in SPEEDS]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Finished runs, as JSON; added to.")] = Path("benchmarks/encodings.json"),
+    data: Annotated[Path | None, typer.Option(help="Folder of .spacy files; without it nothing is run.")] = None,
+    task: Annotated[str, typer.Option(help="parser, constituency or graph.")] = "parser",
+    encodings: Annotated[str, typer.Option(help="Names divided by semicolons; all by default.")] = "",
+    encoder: Annotated[str, typer.Option(help="Name of an encoder fragment.")] = "mamba2",
+    seeds: Annotated[str, typer.Option(help="Comma list.")] = "0",
+    steps: Annotated[int, typer.Option(help="Updates of about 1,000 words.")] = 800,
+    write: Annotated[Path | None, typer.Option(help="A page whose table, between markers, is written anew.")] = None,
+) -> None:
+    """Runs what is missing, and prints or writes the table."""
+    if data is not None:
+        chosen = [name.strip() for name in encodings.split(";")] if encodings else list(ENCODINGS[task])
+        keys = [(task, name, encoder, int(seed), steps) for seed in seeds.split(",") for name in chosen]
+        for key in missing(output, KEY, keys):
+            add(output, run(*key, data))
+    show(table(json.loads(output.read_text())), write)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,108 @@
+"""What the accuracy benchmarks share: train once through spaCy's own loop, score on test, keep runs in a file, put tables into pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
+import spacy
+import torch
+from spacy.tokens import Doc
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from thinc.api import Config
+
+from spacy_emerging.corpus.files import replacing
+from spacy_emerging.corpus.reader import Corpus
+
+SPEEDS = ("train_words_per_second", "predict_words_per_second")
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+class Measured(NamedTuple):
+    """One training: spaCy's scores on test, words per second of processor time, and the number of weights."""
+
+    scores: dict[str, Any]
+    train_words_per_second: float
+    predict_words_per_second: float
+    parameters: int
+
+    def speeds(self) -> dict[str, float]:
+        """The two speeds by name."""
+        return {name: getattr(self, name) for name in SPEEDS}
+
+
+def train_and_score(config: Config, paths: Mapping[str, Path], seed: int) -> Measured:
+    """Trains a pipeline on `train`, chooses the best model on `dev`, scores it on `test`: on one thread, with gold sentences and tokens."""
+    torch.set_num_threads(1)
+    config["system"]["seed"] = seed
+    config["paths"] |= {split: str(paths[split]) for split in ("train", "dev")}
+    nlp = init_nlp(config)
+    with TemporaryDirectory() as folder:
+        started = time.process_time()
+        train(nlp, Path(folder))
+        trained = time.process_time() - started
+        best = spacy.load(Path(folder) / "model-best")
+    test = list(Corpus(str(paths["test"]), gold_preproc=True)(best))
+    words = sum(len(example.reference) for example in test)
+    scores = best.evaluate(test)
+    docs = [Doc(best.vocab, words=[token.text for token in example.reference]) for example in test]
+    started = time.process_time()
+    for _ in best.pipe(docs):
+        pass
+    predicted = words / (time.process_time() - started)
+    seen = config["training"]["batcher"]["size"] * config["training"]["max_steps"]
+    return Measured(scores, seen / trained, predicted, count_parameters(best))
+
+
+def count_parameters(nlp: spacy.language.Language) -> int:
+    """Weights of all components, each counted once."""
+    total = 0
+    for _, pipe in nlp.pipeline:
+        for node in pipe.model.walk():
+            total += sum(node.get_param(name).size for name in node.param_names if node.has_param(name))
+            total += sum(p.numel() for shim in node.shims if shim._model is not None for p in shim._model.parameters())
+    return total
+
+
+def missing(output: Path, names: Sequence[str], keys: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Those keys of which the file has no run yet, looked up anew for each, as another process may be adding to it."""
+    for key in keys:
+        runs = json.loads(output.read_text()) if output.exists() else []
+        if not any(tuple(entry[name] for name in names) == key for entry in runs):
+            yield key
+
+
+def add(output: Path, run: dict[str, Any]) -> None:
+    """Adds one finished run to the file."""
+    runs = json.loads(output.read_text()) if output.exists() else []
+    save(output, json.dumps([*runs, run], indent=1))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean, with the standard deviation where there are several."""
+    mean = f"{statistics.mean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2f}"
+
+
+def show(markdown: str, page: Path | None) -> None:
+    """Prints a table, or puts it between the markers of a page."""
+    if page is None:
+        print(markdown)
+        return
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    save(page, before + BEGIN + "\n" + markdown + END + rest.partition(END)[2])
+
+
+def save(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
