@@ -46,6 +46,7 @@ FACTORIES = {
     "emerging_ner": "pipeline.ner:make_ner",
     "emerging_spans": "pipeline.spans:make_spans",
     "emerging_parser": "pipeline.parser:make_parser",
+    "emerging_graph": "pipeline.graph:make_graph",
 }
 
 READERS = {"spacy-emerging.Corpus.v1": "corpus.reader:Corpus"}

@@ -21,6 +21,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Decoded, Linearization
 from ..types import UnitScores
+from .corpora import refuse_stock_cuts
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
@@ -115,9 +116,10 @@ class Labeler(TrainablePipe):
         """Collects the labels and draws the weights.
 
         labels: what `spacy init labels` wrote, {field: labels}; a plain list of user-level labels will do for a task of one field.
-        Raises LabelError where there is nothing to learn.
+        Raises LabelError where there is nothing to learn, SettingError for a corpus reader that loses what is to be learned.
         """
         validate_get_examples(get_examples, "Labeler.initialize")
+        refuse_stock_cuts(nlp, self.name, self.task.lost_by_as_doc)
         self._set_labels(self._given_labels(labels) if labels is not None else self._collected_labels(get_examples))
         empty = [field for field, found in self.cfg["labels"].items() if not found]
         if empty or not self.cfg["labels"]:

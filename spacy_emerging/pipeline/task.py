@@ -44,6 +44,8 @@ class Task(ABC):
     cuts_sentences: ClassVar[bool] = False
     score_prefix: ClassVar[str] = ""
     """`<score_prefix>_well_formed` is the share of units decoded without repair; empty where that tells nothing."""
+    lost_by_as_doc: ClassVar[str] = ""
+    """What the task reads that `Span.as_doc()` drops; a config in which spaCy's own reader cuts sentences is refused then."""
     linearization: Linearization
     warned_of_boundaries = False
     """Set by `given_sentences`, which warns once per component."""

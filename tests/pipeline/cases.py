@@ -14,11 +14,13 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
+from spacy_emerging.corpus.annotations import graph_arcs
 from spacy_emerging.pipeline.labeler import Labeler
 
 from .corpus import EXTENSION, SPANS_KEY, examples
 
 WIDTH = 16
+GRAPH_SCORES = ("graph_f", "graph_p", "graph_r", "graph_unlabeled_f", "graph_exact_match", "graph_well_formed")
 
 EMBED = {
     "@architectures": "spacy.MultiHashEmbed.v2",
@@ -77,6 +79,10 @@ def read_parse(doc: Doc) -> Any:
     return [(token.head.i, token.dep_, bool(token.is_sent_start)) for token in doc]
 
 
+def read_graph(doc: Doc) -> Any:
+    return graph_arcs(doc)
+
+
 CASES = [
     Case("tag", "emerging_tagger", tags("tag_"), ("tag_acc",)),
     Case(
@@ -91,9 +97,11 @@ CASES = [
     Case("ner", "emerging_ner", read_entities, ("ents_f", "ents_p", "ents_r")),
     Case("spans", "emerging_spans", read_spans, ("spans_sc_f", "spans_sc_p", "spans_sc_r")),
     Case("parser", "emerging_parser", read_parse, ("dep_uas", "dep_las", "sents_f")),
+    Case("graph", "emerging_graph", read_graph, GRAPH_SCORES),
+    Case("graph-bits", "emerging_graph", read_graph, GRAPH_SCORES, {"linearization": {"@linearizations": "spacy-emerging.SixBitGraph.v1"}}),
 ]
 
-REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser")
+REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser", "graph")
 """One case per component. Tests that train for long run on these every time, and on the others where slow tests run."""
 
 by_representative_case = pytest.mark.parametrize(

@@ -8,45 +8,47 @@ from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 from spacy.vocab import Vocab
 
+from spacy_emerging.corpus.annotations import set_graph_arcs
+
 SENTENCES = [
-    # word, tag, part of speech, morphology, head (1-based, 0: root), relation, entity
+    # word, tag, part of speech, morphology, head (1-based, 0: root), relation, entity, arcs of the graph
     """
-    Anna     NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
-    lives    VBZ  VERB   Number=Sing|Tense=Pres  0  ROOT      O
-    in       IN   ADP    _                       5  case      O
-    New      NNP  PROPN  Number=Sing             5  compound  B-GPE
-    York     NNP  PROPN  Number=Sing             2  obl       I-GPE
-    .        .    PUNCT  _                       2  punct     O
+    Anna     NNP  PROPN  Number=Sing              2  nsubj     B-PERSON  2:agent|5:resident
+    lives    VBZ  VERB   Number=Sing|Tense=Pres   0  ROOT      O         0:root
+    in       IN   ADP    _                        5  case      O         _
+    New      NNP  PROPN  Number=Sing              5  compound  B-GPE     5:compound
+    York     NNP  PROPN  Number=Sing              2  obl       I-GPE     2:place
+    .        .    PUNCT  _                        2  punct     O         _
     """,
     """
-    They     PRP  PRON   Number=Plur             2  nsubj     O
-    like     VBP  VERB   Tense=Pres              0  ROOT      O
-    green    JJ   ADJ    Degree=Pos              4  amod      O
-    eggs     NNS  NOUN   Number=Plur             2  obj       O
-    .        .    PUNCT  _                       2  punct     O
+    They     PRP  PRON   Number=Plur              2  nsubj     O         2:agent
+    like     VBP  VERB   Tense=Pres               0  ROOT      O         0:root|4:liked
+    green    JJ   ADJ    Degree=Pos               4  amod      O         4:mod
+    eggs     NNS  NOUN   Number=Plur              2  obj       O         2:theme
+    .        .    PUNCT  _                        2  punct     O         _
     """,
     # not projective: the arc from "dog" to "barked" crosses the one from "saw" to "today"
     """
-    Bob      NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
-    saw      VBD  VERB   Tense=Past              0  ROOT      O
-    a        DT   DET    Definite=Ind            4  det       O
-    dog      NN   NOUN   Number=Sing             2  obj       O
-    today    RB   ADV    _                       2  advmod    O
-    that     WDT  PRON   _                       7  nsubj     O
-    barked   VBD  VERB   Tense=Past              4  acl       O
-    .        .    PUNCT  _                       2  punct     O
+    Bob      NNP  PROPN  Number=Sing              2  nsubj     B-PERSON  2:agent
+    saw      VBD  VERB   Tense=Past               0  ROOT      O         0:root
+    a        DT   DET    Definite=Ind             4  det       O         _
+    dog      NN   NOUN   Number=Sing              2  obj       O         2:theme|7:agent
+    today    RB   ADV    _                        2  advmod    O         2:time
+    that     WDT  PRON   _                        7  nsubj     O         4:ref
+    barked   VBD  VERB   Tense=Past               4  acl       O         0:root|4:relative
+    .        .    PUNCT  _                        2  punct     O         _
     """,
     """
-    Why      WRB  ADV    _                       2  advmod    O
-    bark     VB   VERB   _                       0  ROOT      O
-    ?        .    PUNCT  _                       2  punct     O
+    Why      WRB  ADV    _                        2  advmod    O         _
+    bark     VB   VERB   _                        0  ROOT      O         _
+    ?        .    PUNCT  _                        2  punct     O         _
     """,
     """
-    Bob      NNP  PROPN  Number=Sing             2  nsubj     B-PERSON
-    likes    VBZ  VERB   Number=Sing|Tense=Pres  0  ROOT      O
-    New      NNP  PROPN  Number=Sing             4  compound  B-GPE
-    York     NNP  PROPN  Number=Sing             2  obj       I-GPE
-    .        .    PUNCT  _                       2  punct     O
+    Bob      NNP  PROPN  Number=Sing              2  nsubj     B-PERSON  2:agent
+    likes    VBZ  VERB   Number=Sing|Tense=Pres   0  ROOT      O         0:root
+    New      NNP  PROPN  Number=Sing              4  compound  B-GPE     4:compound
+    York     NNP  PROPN  Number=Sing              2  obj       I-GPE     2:theme
+    .        .    PUNCT  _                        2  punct     O         _
     """,
 ]
 
@@ -64,17 +66,25 @@ def rows(sentence: int) -> list[Row]:
     return [tuple(line.split()) for line in SENTENCES[sentence].strip().splitlines()]
 
 
+def graph_of(row: Row) -> list[tuple[int, str]]:
+    """The heads of a word in the graph (1-based, 0: root), and the labels."""
+    entries = (entry.partition(":") for entry in row[7].split("|") if entry != "_")
+    return [(int(head), label) for head, _, label in entries]
+
+
 def gold_doc(vocab: Vocab, sentences: Sequence[int]) -> Doc:
     """A Doc with every kind of annotation."""
-    table, heads = [], []
+    table, heads, arcs = [], [], []
     for sentence in sentences:
         offset = len(table)
         for i, row in enumerate(rows(sentence)):
             heads.append(offset + (int(row[4]) - 1 if int(row[4]) else i))
+            arcs += [(offset + head if head else 0, offset + i + 1, label) for head, label in graph_of(row)]
             table.append(row)
-    words, tags, pos, morphs, _, deps, ents = (list(column) for column in zip(*table, strict=True))
+    words, tags, pos, morphs, _, deps, ents, _ = (list(column) for column in zip(*table, strict=True))
     doc = Doc(vocab, words=words, tags=tags, pos=pos, morphs=morphs, heads=heads, deps=deps, ents=ents)
     doc.spans[SPANS_KEY] = [span for sent in doc.sents for span in overlapping_spans(sent)]
+    set_graph_arcs(doc, arcs)
     for token in doc:
         token._.set(EXTENSION, "title" if token.is_title else "other")
     return doc

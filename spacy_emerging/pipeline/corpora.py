@@ -1,0 +1,36 @@
+"""Corpus readers of a training config that lose what a component learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spacy.language import Language
+
+from ..errors import SettingError
+
+STOCK_READER = "spacy.Corpus.v1"
+CUTTING = ("gold_preproc", "max_length")
+"""Its settings that cut Docs into sentences by `Span.as_doc()`, which drops user data and `doc.spans`."""
+
+
+def refuse_stock_cuts(nlp: Language | None, name: str, lost: str) -> None:
+    """Raises SettingError if a corpus of the config is cut into sentences by spaCy's own reader.
+
+    nlp: the pipeline, None where there is no config to look at. name: of the component. lost: what it would miss, "" for nothing.
+    """
+    corpora = nlp.config.interpolate().get("corpora", {}) if nlp is not None and lost else {}
+    for corpus, setting in _cutting("corpora", corpora):
+        raise SettingError(
+            f"{name}: the setting '{setting}' of [{corpus}] makes {STOCK_READER} cut Docs into sentences without {lost}; put "
+            f'@readers = "spacy-emerging.Corpus.v1" there, which keeps it.'
+        )
+
+
+def _cutting(path: str, block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The (section, setting) pairs by which the stock reader cuts, in this block and those below it."""
+    if block.get("@readers") == STOCK_READER:
+        yield from ((path, setting) for setting in CUTTING if block.get(setting))
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _cutting(f"{path}.{key}", value)

@@ -1,0 +1,165 @@
+"""`emerging_graph`: labelled dependency graphs in `doc._.graph`, as one label tuple per word."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model
+
+from ..corpus.annotations import Arc, graph_arcs, set_graph_arcs
+from ..errors import SettingError
+from ..linearizations.base import Linearization
+from ..linearizations.graph.relations import GraphLabels, split
+from ..scoring.graph import score_graphs
+from ..structures import DependencyGraph
+from ..types import LabelTuple
+from .defaults import MODEL
+from .extensions import LABEL_SCORE, ensure_extensions
+from .labeler import Labeler
+from .model import Cut, Unit, units_from_starts
+from .task import Decision, Gold, Task, given_sentences
+
+Labels = LabelTuple | tuple[None, ...]
+
+
+class GraphTask(Task):
+    """Graphs, sentence by sentence. linearization: any that encodes a DependencyGraph."""
+
+    name = "graph"
+    score_prefix = "graph"
+    lost_by_as_doc = "doc._.graph"
+
+    def __init__(self, linearization: Linearization[DependencyGraph]) -> None:
+        self.linearization = linearization
+        self.nothing: Labels = (None,) * len(linearization.fields)
+
+    def gold(self, example: Example) -> Gold:
+        units = _units(example)
+        arcs = graph_arcs(example.reference)
+        if arcs is None:
+            labels = [self.nothing] * len(example.predicted)
+        elif "code" in self.linearization.local:
+            labels = self._numbered(example, arcs, units)
+        else:
+            labels = self._transferred(example, arcs)
+        return Gold(units, [labels[unit.start : unit.end] for unit in units])
+
+    def _transferred(self, example: Example, arcs: list[Arc]) -> list[Labels]:
+        """Labels made on the reference's tokens. Brackets and bits name no positions, so they hold wherever a word stands."""
+        reference = example.reference
+        starts = _starts(reference)
+        made: list[Labels] = self._encoded(arcs, units_from_starts([i in starts for i in range(len(reference))]))
+        return [self.nothing if source is None else made[source] for source in _counterparts(example)]
+
+    def _numbered(self, example: Example, arcs: list[Arc], units: list[Unit]) -> list[Labels]:
+        """Labels that name positions, made on the predicted tokens. A word with a head that is no token there teaches nothing."""
+        sources = _counterparts(example)
+        words = {source + 1: i + 1 for i, source in enumerate(sources) if source is not None} | {0: 0}
+        lost = {dependent for head, dependent, _ in arcs if head not in words}
+        known = [(words[head], words[dependent], label) for head, dependent, label in arcs if head in words and dependent in words]
+        made: list[Labels] = self._encoded(known, units)
+        return [self.nothing if source is None or source + 1 in lost else made[i] for i, source in enumerate(sources)]
+
+    def _encoded(self, arcs: Iterable[Arc], units: Sequence[Unit]) -> list[Any]:
+        """Labels of all words; arcs from one unit to another are left out."""
+        owner = [number for number, unit in enumerate(units) for _ in range(unit.start, unit.end)]
+        inside: dict[int, set[Arc]] = defaultdict(set)
+        for head, dependent, label in arcs:
+            number = owner[dependent - 1]
+            if head == 0 or owner[head - 1] == number:
+                shift = units[number].start
+                inside[number].add((head - shift if head else 0, dependent - shift, label))
+        graphs = [DependencyGraph(unit.end - unit.start, frozenset(inside[number])) for number, unit in enumerate(units)]
+        return [labels for graph in graphs for labels in self.linearization.encode(graph)]
+
+    def state(self, reference: Doc) -> bytes:
+        return repr(graph_arcs(reference)).encode() + reference.to_array("SENT_START").tobytes()
+
+    def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
+        relations = {relation for joined in vocabulary.get("relations", ()) for relation in split(joined)}
+        return sorted(relation for relation in relations if relation)
+
+    def cut(self, doc: Doc) -> Cut:
+        return given_sentences(doc, self)
+
+    def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
+        arcs: list[Arc] = []
+        for unit, graph, confidence in decisions:
+            at = unit.start
+            arcs += [(at + head if head else 0, at + dependent, label) for head, dependent, label in graph.arcs]
+            if confidence is not None:
+                for i, score in enumerate(numpy.exp(confidence.sum(axis=1)).tolist()):
+                    doc[at + i]._.set(LABEL_SCORE, score)
+        set_graph_arcs(doc, arcs)
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        return score_graphs(examples, **kwargs)
+
+
+def _starts(reference: Doc) -> set[int]:
+    """Positions of the tokens that start a sentence; none where the Doc has no boundaries."""
+    return {sentence.start for sentence in reference.sents} if reference.has_annotation("SENT_START") else set()
+
+
+def _units(example: Example) -> list[Unit]:
+    """The reference's sentences on the predicted tokens."""
+    to_predicted = example.alignment.y2x
+    starts = {int(to_predicted[start][0]) for start in _starts(example.reference) if len(to_predicted[start])}
+    return units_from_starts([i in starts for i in range(len(example.predicted))])
+
+
+def _counterparts(example: Example) -> list[int | None]:
+    """Per predicted token the one token of the reference that is the same; None where tokens are merged or split."""
+    to_reference, to_predicted = example.alignment.x2y, example.alignment.y2x
+    result: list[int | None] = []
+    for i in range(len(example.predicted)):
+        found = to_reference[i]
+        same = len(found) == 1 and len(to_predicted[int(found[0])]) == 1
+        result.append(int(found[0]) if same else None)
+    return result
+
+
+@Language.factory(
+    "emerging_graph",
+    assigns=["doc._.graph"],
+    default_config={
+        "model": MODEL,
+        "linearization": {"@linearizations": "spacy-emerging.BracketingGraph.v1", "planes": 2},
+        "store_scores": False,
+        "scorer": None,
+    },
+    default_score_weights={
+        "graph_f": 1.0,
+        "graph_p": 0.0,
+        "graph_r": 0.0,
+        "graph_unlabeled_f": None,
+        "graph_exact_match": None,
+        "graph_per_type": None,
+        "graph_well_formed": None,
+    },
+)
+def make_graph(
+    nlp: Language,
+    name: str,
+    model: Model,
+    linearization: Linearization,
+    store_scores: bool,
+    scorer: Callable[..., dict[str, Any]] | None,
+) -> Labeler:
+    """A parser of dependency graphs: words may have several heads or none, and arcs may form cycles.
+
+    model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any graph encoding, e.g.
+    `spacy-emerging.BracketingGraph.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
+    scorer (Optional[Callable]): Replaces graph_p, graph_r, graph_f, graph_unlabeled_p, graph_unlabeled_r, graph_unlabeled_f,
+    graph_exact_match, graph_per_type, graph_well_formed. Raises SettingError for a linearization of other structures.
+    """
+    if not isinstance(linearization, GraphLabels):
+        raise SettingError(f"{name}: setting 'linearization' must be a graph encoding, not {type(linearization).__name__}.")
+    ensure_extensions()
+    return Labeler(nlp.vocab, model, name, GraphTask(linearization), store_scores=store_scores, scorer=scorer)
