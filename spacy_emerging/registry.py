@@ -34,6 +34,10 @@ LINEARIZATIONS = {
         "linearizations.dependency.hierarchical_bracketing:HierarchicalBracketingDependency"
     ),
     "spacy-emerging.ArcEagerDependency.v1": "linearizations.dependency.arc_eager:ArcEagerDependency",
+    "spacy-emerging.AbsoluteConstituency.v1": "linearizations.constituency.absolute:AbsoluteConstituency",
+    "spacy-emerging.RelativeConstituency.v1": "linearizations.constituency.relative:RelativeConstituency",
+    "spacy-emerging.DynamicConstituency.v1": "linearizations.constituency.dynamic:DynamicConstituency",
+    "spacy-emerging.TetraTagConstituency.v1": "linearizations.constituency.tetra_tag:TetraTagConstituency",
     "spacy-emerging.AbsoluteGraph.v1": "linearizations.graph.absolute:AbsoluteGraph",
     "spacy-emerging.RelativeGraph.v1": "linearizations.graph.relative:RelativeGraph",
     "spacy-emerging.BracketingGraph.v1": "linearizations.graph.bracketing:BracketingGraph",
@@ -42,6 +46,7 @@ LINEARIZATIONS = {
 }
 
 FACTORIES = {
+    "emerging_tok2vec": "pipeline.tok2vec:make_tok2vec",
     "emerging_tagger": "pipeline.tagger:make_tagger",
     "emerging_ner": "pipeline.ner:make_ner",
     "emerging_spans": "pipeline.spans:make_spans",
