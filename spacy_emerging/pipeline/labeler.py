@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy
-import srsly
 from spacy.errors import Errors
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
@@ -26,11 +22,11 @@ from .gold import GoldCache, start_ids
 from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
 from .repairs import RepairLog
-from .saving import CHECKSUM, check, loading
+from .saving import CheckedPipe
 from .task import Decision, Task, checked
 
 
-class Labeler(TrainablePipe):
+class Labeler(CheckedPipe):
     """A structure predicted as one label tuple per token.
 
     vocab, model, name: as for every trainable pipe; the model is `spacy-emerging.Labeler.v1`.
@@ -264,52 +260,26 @@ class Labeler(TrainablePipe):
 
     # Serialization
 
-    def to_bytes(self, *, exclude: Sequence[str] = ()) -> bytes:
-        """Labels, weights, and a checksum of the model."""
-        self.cfg[CHECKSUM] = crc32(self.model.to_bytes())
-        return super().to_bytes(exclude=exclude)
-
-    def to_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> None:
-        """Labels, weights, and a checksum of the model."""
-        self.cfg[CHECKSUM] = crc32(self.model.to_bytes())
-        super().to_disk(path, exclude=exclude)
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Sequence[str] = ()) -> Labeler:
-        """Loads labels and weights; raises ModelDataError where they are damaged."""
-        with loading(self.name, "the given bytes"):
-            super().from_bytes(bytes_data, exclude=exclude)
-            model = None if "model" in exclude else srsly.msgpack_loads(bytes_data).get("model")
-            labels = self._read_labels()
-        self._check("the given bytes", labels, model, exclude)
-        return self
-
-    def from_disk(self, path: str | Path, *, exclude: Sequence[str] = ()) -> Labeler:
-        """Loads labels and weights; raises ModelDataError, which names the directory, where they are damaged."""
-        with loading(self.name, str(path)):
-            super().from_disk(path, exclude=exclude)
-            model = None if "model" in exclude else (Path(path) / "model").read_bytes()
-            labels = self._read_labels()
-        self._check(str(path), labels, model, exclude)
-        return self
-
-    def _read_labels(self) -> list[tuple[str, list[str]]]:
-        """The labels that the loaded model knows; they stand in for a cfg that was excluded."""
+    def after_loading(self) -> None:
+        """Labels of the loaded model stand in for a cfg that was excluded."""
         self._prepare()
-        saved = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
-        labels = [(field["name"], list(field["labels"])) for field in saved]
         if not self.cfg["labels"]:
-            self._set_labels(dict(labels))
-        return labels
+            self._set_labels(dict(self._labels_of_model()))
 
-    def _check(self, where: str, labels: list[tuple[str, list[str]]], model: bytes | None, exclude: Sequence[str]) -> None:
-        if self._initialized and labels != list(self.label_data.items()):
+    def _labels_of_model(self) -> list[tuple[str, list[str]]]:
+        fields = self.model.get_ref("decoder").shims[0].cfg.get("fields", [])
+        return [(field["name"], list(field["labels"])) for field in fields]
+
+    def check_loaded(self, where: str) -> None:
+        """Raises ModelDataError unless labels, model and task go together."""
+        if not self._initialized:
+            return
+        if self._labels_of_model() != list(self.label_data.items()):
             raise ModelDataError(
                 f"{self.name}: the labels in the cfg file of {where} are not those of the model; restore both from one backup."
             )
-        if self._initialized and list(self.cfg["labels"]) != list(self.task.fields):
+        if list(self.cfg["labels"]) != list(self.task.fields):
             raise ModelDataError(
                 f"{self.name}: {where} was trained with the label fields {', '.join(self.cfg['labels'])}, but the config's settings make "
                 f"them {', '.join(self.task.fields)}; load it with the config that it was trained with."
             )
-        if "cfg" not in exclude:
-            check(self.name, where, self.cfg, model)

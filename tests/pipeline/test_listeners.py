@@ -23,7 +23,7 @@ def shared(*cases: Case) -> tuple[Language, list[Example]]:
     """Components by the ids of their cases, all above one tok2vec component."""
     nlp = blank()
     data = examples(nlp.vocab)
-    nlp.add_pipe("tok2vec", config={"model": {**TOK2VEC, "embed": EMBED, "encode": ENCODE}})
+    nlp.add_pipe("emerging_tok2vec", name="tok2vec", config={"model": {**TOK2VEC, "embed": EMBED, "encode": ENCODE}})
     for case in cases:
         case.add_to(nlp, LISTENER, name=case.id)
     nlp.initialize(lambda: data)
