@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 Span = tuple[str, int, int]
 
 TOKEN = re.compile(r"[()]|[^\s()]+")
-READ = {"-LRB-": "(", "-RRB-": ")"}
-WRITE = {"(": "-LRB-", ")": "-RRB-"}
+NAMED = re.compile(r"-[LR][RSC]B-")
+READ = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 
 
 class BracketsError(ValueError):
@@ -33,6 +33,7 @@ def parse(text: str) -> tuple[list[str], list[str], list[Span]]:
     """Words, tags and constituents in pre-order of one tree.
 
     A bracket that holds one bare word and nothing else is a word with its tag; a bare word beside other parts gets the tag "".
+    In words, not in tags, -LRB- and the other names of brackets become the brackets that they stand for.
     Raises BracketsError for unbalanced brackets, an empty bracket inside the tree, or text after it.
     """
     words: list[str] = []
@@ -58,7 +59,7 @@ def parse(text: str) -> tuple[list[str], list[str], list[Span]]:
         else:
             stack[-1].parts += 1
             stack[-1].bare += 1
-            words.append(READ.get(token, token))
+            words.append(NAMED.sub(lambda name: READ[name[0]], token) if "B-" in token else token)
             tags.append("")
     if stack or not opened:
         raise BracketsError(f"{len(stack)} brackets are not closed." if stack else "the text holds no bracket.")
@@ -102,6 +103,4 @@ def _pieces(spans: Sequence[Span], words: Sequence[str], tags: Sequence[str]) ->
 
 
 def _escaped(text: str) -> str:
-    if text in WRITE:
-        return WRITE[text]
     return "_".join(text.replace("(", "-LRB-").replace(")", "-RRB-").split()) or "_"

@@ -17,6 +17,8 @@ class Format(StrEnum):
     auto = "auto"
     conllu = "conllu"
     iob = "iob"
+    ptb = "ptb"
+    ptb_functions = "ptb-functions"
     spacy = "spacy"
 
 
@@ -27,7 +29,7 @@ def convert(
     format: Annotated[Format, typer.Option(help="How the input is written; auto goes by the extension.")] = Format.auto,
     lang: Annotated[str, typer.Option(help="Language code of the vocabulary; xx is spaCy's multi-language one.")] = "xx",
 ) -> None:
-    """Convert CoNLL-U, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file for training; or back to text."""
+    """Convert CoNLL-U, bracketed trees, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file; or back to text."""
     # spaCy takes seconds to import, which --help need not wait for.
     from rich.console import Console
     from rich.markup import escape
@@ -39,7 +41,8 @@ def convert(
         written = write(input, output, vocabulary(lang), n_sents=n_sents, format=format.value)
     Console().print(
         f"[green]Wrote[/green] {escape(str(output))}: {written.docs:,} docs, {written.sentences:,} sentences, "
-        f"{written.tokens:,} tokens, {written.entities:,} entities",
+        f"{written.tokens:,} tokens, {written.entities:,} entities"
+        + (f", {written.constituents:,} constituents" if written.constituents else ""),
         soft_wrap=True,
         highlight=False,
     )

@@ -6,9 +6,11 @@ Both give lists back as tuples at times, which is why readers go through the fun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from spacy.tokens import Doc
+
+from ..structures import ConstituencyTree
 
 GRAPH_KEY = "emerging_graph"
 """`doc.user_data` key of the dependency graph: [head, dependent, label], words counted from 1 through the Doc, head 0 = root."""
@@ -18,6 +20,9 @@ RANGES_KEY = "emerging_ranges"
 
 MENTIONS_KEY = "sc"
 """`doc.spans` key of all entity mentions, nested ones too: the key that spaCy's own span components use by default."""
+
+CONSTITUENTS_KEY = "constituents"
+"""`doc.spans` key of constituents: every sentence in pre-order, a unary chain with its topmost constituent first."""
 
 Arc = tuple[int, int, str]
 Range = tuple[int, int, str]
@@ -35,6 +40,21 @@ def set_graph_arcs(doc: Doc, arcs: Iterable[Arc]) -> None:
     doc.user_data[GRAPH_KEY] = [[head, dependent, label] for head, dependent, label in ordered]
 
 
+def arcs_within(arcs: Iterable[Arc], units: Sequence[tuple[int, int]]) -> list[list[Arc]]:
+    """The arcs inside each unit, in the order given, counted from 1 within it; arcs from one unit to another are left out.
+
+    units: tokens start to end (exclusive), in order, without overlap, such as the sentences. Linear in tokens and arcs.
+    """
+    owner = {i: number for number, (start, end) in enumerate(units) for i in range(start, end)}
+    found: list[list[Arc]] = [[] for _ in units]
+    for head, dependent, label in arcs:
+        number = owner.get(dependent - 1)
+        if number is not None and (head == 0 or owner.get(head - 1) == number):
+            at = units[number][0]
+            found[number].append((head - at if head else 0, dependent - at, label))
+    return found
+
+
 def surface_ranges(doc: Doc) -> list[Range]:
     """The Doc's multiword tokens as (start, end, surface form): token positions from 0, end exclusive."""
     return [(int(start), int(end), str(form)) for start, end, form in doc.user_data.get(RANGES_KEY, ())]
@@ -47,3 +67,33 @@ def set_surface_ranges(doc: Doc, ranges: Iterable[Range]) -> None:
         doc.user_data[RANGES_KEY] = stored
     else:
         doc.user_data.pop(RANGES_KEY, None)
+
+
+def constituency_trees(doc: Doc, units: Iterable[tuple[int, int]]) -> list[ConstituencyTree] | None:
+    """The constituents of each unit (start, end) of the Doc as a tree with words and tags; None: not annotated.
+
+    units: tokens start to end (exclusive), in order, without overlap, such as the sentences. Constituents that cross their ends
+    are left out. Raises StructureError where constituents of one unit cross each other.
+    """
+    if CONSTITUENTS_KEY not in doc.spans:
+        return None
+    units = list(units)
+    owner = {i: number for number, (start, end) in enumerate(units) for i in range(start, end)}
+    found: list[list[tuple[str, int, int]]] = [[] for _ in units]
+    for span in doc.spans[CONSTITUENTS_KEY]:
+        number = owner.get(span.start)
+        if number is not None and number == owner.get(span.end - 1):
+            at = units[number][0]
+            found[number].append((span.label_, span.start - at, span.end - at))
+    words = [token.text for token in doc]
+    tags = [token.tag_ for token in doc]
+    return [
+        ConstituencyTree(end - start, spans, words[start:end], tags[start:end]) for (start, end), spans in zip(units, found, strict=True)
+    ]
+
+
+def sentence_units(doc: Doc) -> list[tuple[int, int]]:
+    """Start and end of each sentence; the whole Doc where it has no sentence boundaries, nothing for an empty one."""
+    if not len(doc):
+        return []
+    return [(sent.start, sent.end) for sent in doc.sents] if doc.has_annotation("SENT_START") else [(0, len(doc))]

@@ -11,17 +11,30 @@ from spacy.util import get_lang_class
 from spacy.vocab import Vocab, create_vocab
 
 from ..errors import CorpusError, SettingError, check_choice
+from .annotations import CONSTITUENTS_KEY, sentence_units
 from .conllu import read_conllu
 from .conllu_writer import write_conllu
 from .iob import read_iob
 from .packed import read_spacy, write_spacy
+from .ptb import read_ptb, read_ptb_functions
+from .ptb_writer import write_ptb
 
 PACKED = "spacy"
 
-READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {"conllu": read_conllu, "iob": read_iob, PACKED: read_spacy}
-"""How each format is read: file, vocabulary, sentences per Doc."""
+READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {
+    "conllu": read_conllu,
+    "iob": read_iob,
+    "ptb": read_ptb,
+    "ptb-functions": read_ptb_functions,
+    PACKED: read_spacy,
+}
+"""How each format is read: file, vocabulary, sentences per Doc. What follows a hyphen is another way to read the same files."""
 
-WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {PACKED: write_spacy, "conllu": write_conllu}
+WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
+    PACKED: write_spacy,
+    "conllu": write_conllu,
+    "ptb": write_ptb,
+}
 """How each format is written, in one piece: the file appears when all is written."""
 
 EXTENSIONS = {
@@ -35,6 +48,11 @@ EXTENSIONS = {
     ".bilou": "iob",
     ".conll": "iob",
     ".tsv": "iob",
+    ".ptb": "ptb",
+    ".mrg": "ptb",
+    ".parse": "ptb",
+    ".brackets": "ptb",
+    ".const": "ptb",
 }
 AUTO = "auto"
 
@@ -47,13 +65,15 @@ class Summary:
     sentences: int = 0
     tokens: int = 0
     entities: int = 0
+    constituents: int = 0
 
     def add(self, doc: Doc) -> None:
         """Counts one more Doc."""
         self.docs += 1
-        self.sentences += sum(1 for _ in doc.sents) if doc.has_annotation("SENT_START") else min(len(doc), 1)
+        self.sentences += len(sentence_units(doc))
         self.tokens += len(doc)
         self.entities += len(doc.ents)
+        self.constituents += len(doc.spans.get(CONSTITUENTS_KEY, ()))
 
 
 def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str = AUTO) -> Iterator[Doc]:
@@ -72,7 +92,7 @@ def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str =
 
 def _files(path: Path, format: str) -> list[Path]:
     """The files to read."""
-    known = [extension for extension, name in EXTENSIONS.items() if format in (AUTO, name)]
+    known = [extension for extension, name in EXTENSIONS.items() if format == AUTO or format.partition("-")[0] == name]
     if path.is_dir():
         known = [extension for extension in known if format == PACKED or EXTENSIONS[extension] != PACKED]
         found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in known)

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..errors import SettingError
-from .annotations import MENTIONS_KEY, Arc, Range, set_graph_arcs, set_surface_ranges
+from .annotations import CONSTITUENTS_KEY, MENTIONS_KEY, Arc, Range, set_graph_arcs, set_surface_ranges
 from .tags import Chunk, iob2
 
 
@@ -20,7 +20,7 @@ class Sentence:
     """One sentence as a reader found it; None stands for what the file does not annotate. Positions count from 0.
 
     heads: position of each word's head, its own for the root. arcs: (head, dependent, label) from 1, head 0 = root.
-    entities: spans that do not overlap. mentions: spans that may be nested. ranges: multiword tokens.
+    entities: spans that do not overlap. mentions: spans that may be nested. constituents: in pre-order. ranges: multiword tokens.
     """
 
     words: list[str]
@@ -35,6 +35,7 @@ class Sentence:
     arcs: list[Arc] | None = None
     entities: list[Chunk] | None = None
     mentions: list[Chunk] | None = None
+    constituents: list[Chunk] | None = None
     ranges: list[Range] = field(default_factory=list)
 
 
@@ -89,8 +90,9 @@ def make_doc(vocab: Vocab, sentences: Sequence[Sentence]) -> Doc:
         sent_starts=[i == 0 for sentence in sentences for i in range(len(sentence.words))],
         ents=None if first.entities is None else iob2(len(words), shifted("entities")),
     )
-    if first.mentions is not None:
-        doc.spans[MENTIONS_KEY] = [Span(doc, start, end, label) for start, end, label in shifted("mentions")]
+    for key, name in ((MENTIONS_KEY, "mentions"), (CONSTITUENTS_KEY, "constituents")):
+        if getattr(first, name) is not None:
+            doc.spans[key] = [Span(doc, start, end, label) for start, end, label in shifted(name)]
     if any(sentence.arcs is not None for sentence in sentences):
         parts = zip(offsets, sentences, strict=False)
         arcs = [(at + head if head else 0, at + word, label) for at, sentence in parts for head, word, label in sentence.arcs or ()]

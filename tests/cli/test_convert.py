@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from spacy_emerging.cli.app import app
 from spacy_emerging.corpus.annotations import graph_arcs
 
+SAMPLE = Path(__file__).parents[2] / "assets" / "sample"
 CONLLU = "1\tAnn\tAnn\tPROPN\tNNP\t_\t2\tnsubj\t2:nsubj\tNER=B-PER\n2\tleft\tleave\tVERB\tVBD\t_\t0\troot\t0:root\t_\n\n"
 IOB = "Ann B-PER\nleft O\n\n"
 
@@ -57,6 +58,30 @@ def test_a_spacy_file_becomes_text_again(tmp_path, output):
     text = (tmp_path / "again.conllu").read_text(encoding="utf-8")
     rows = [line.split("\t")[:9] for line in text.splitlines() if line and line[0] != "#"]
     assert rows == [line.split("\t")[:9] for line in CONLLU.strip().splitlines()] * 12
+
+
+def test_brackets_become_a_spacy_file_and_brackets_again(tmp_path, output):
+    # given trees of the sample corpus
+    lines = (SAMPLE / "dev.brackets").read_text(encoding="utf-8").splitlines()[:30]
+    (tmp_path / "a.brackets").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # when they are converted
+    result = run(tmp_path / "a.brackets", output)
+    assert result.exit_code == 0, result.output
+    assert "3 docs, 30 sentences" in result.stdout
+    assert "constituents" in result.stdout
+    # then the .spacy file holds the same trees
+    assert run(output, tmp_path / "again.ptb").exit_code == 0
+    assert (tmp_path / "again.ptb").read_text(encoding="utf-8").splitlines() == lines
+
+
+def test_functions_of_constituents_are_kept_on_request(tmp_path, output):
+    (tmp_path / "a.mrg").write_text("(S (NP-SBJ (NN a)))")
+    labels = {}
+    for format in ("auto", "ptb", "ptb-functions"):
+        run(tmp_path, output, "--format", format)
+        (doc,) = docs_in(output)
+        labels[format] = [span.label_ for span in doc.spans["constituents"]]
+    assert labels == {"auto": ["S", "NP"], "ptb": ["S", "NP"], "ptb-functions": ["S", "NP-SBJ"]}
 
 
 def test_a_spacy_file_without_sentence_boundaries_can_be_written(tmp_path, output):
