@@ -23,6 +23,7 @@ ARCHITECTURES = {
 LINEARIZATIONS = {
     "spacy-emerging.TokenTags.v1": "linearizations.token_tags:TokenTags",
     "spacy-emerging.SpanTags.v1": "linearizations.span_tags:SpanTags",
+    "spacy-emerging.SegmentTags.v1": "linearizations.segment_tags:SegmentTags",
     "spacy-emerging.AbsoluteDependency.v1": "linearizations.dependency.absolute:AbsoluteDependency",
     "spacy-emerging.RelativeDependency.v1": "linearizations.dependency.relative:RelativeDependency",
     "spacy-emerging.BracketingDependency.v1": "linearizations.dependency.bracketing:BracketingDependency",
@@ -52,9 +53,12 @@ FACTORIES = {
     "emerging_spans": "pipeline.spans:make_spans",
     "emerging_parser": "pipeline.parser:make_parser",
     "emerging_graph": "pipeline.graph:make_graph",
+    "emerging_segmenter": "pipeline.segmenter:make_segmenter",
 }
 
 READERS = {"spacy-emerging.Corpus.v1": "corpus.reader:Corpus"}
+
+TOKENIZERS = {"spacy-emerging.CharacterTokenizer.v1": "pipeline.characters:CharacterTokenizer"}
 
 LOGGERS = {"spacy-emerging.ConsoleLogger.v1": "pipeline.logger:ConsoleLogger"}
 
@@ -63,6 +67,7 @@ TABLES = {
     "spacy_linearizations": LINEARIZATIONS,
     "spacy_factories": FACTORIES,
     "spacy_readers": READERS,
+    "spacy_tokenizers": TOKENIZERS,
     "spacy_loggers": LOGGERS,
 }
 """Entry-point group to names: what pyproject.toml must list (a test compares)."""
