@@ -39,6 +39,7 @@ LINEARIZATIONS = {
     "spacy-emerging.RelativeConstituency.v1": "linearizations.constituency.relative:RelativeConstituency",
     "spacy-emerging.DynamicConstituency.v1": "linearizations.constituency.dynamic:DynamicConstituency",
     "spacy-emerging.TetraTagConstituency.v1": "linearizations.constituency.tetra_tag:TetraTagConstituency",
+    "spacy-emerging.JuxtaposedConstituency.v1": "linearizations.constituency.juxtaposed:JuxtaposedConstituency",
     "spacy-emerging.AbsoluteGraph.v1": "linearizations.graph.absolute:AbsoluteGraph",
     "spacy-emerging.RelativeGraph.v1": "linearizations.graph.relative:RelativeGraph",
     "spacy-emerging.BracketingGraph.v1": "linearizations.graph.bracketing:BracketingGraph",

@@ -9,8 +9,10 @@ The sentence as a whole counts as a constituent always, level 1: where there is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+import numpy
 
 from ...structures import ConstituencyTree, Span
 from ...types import LabelTuple
@@ -117,36 +119,85 @@ class LevelLabels(Linearization[ConstituencyTree]):
 
     def decode(self, labels: Sequence[Sequence[str]]) -> Decoded:
         """The tree of the levels, each node with the first label given to it. Repairs: levels that are no level, which count as
-        the one before; levels skipped; labels that differ from an earlier one of their node; nodes without a label, which are
-        dropped."""
+        the one before; levels skipped; labels that differ from their node's; nodes without a label, which are dropped."""
         (texts, chains, leaves), repairs = columns(labels, 3)
-        levels, misread = self._levels(texts)
+        levels, misread = self._levels(texts, lambda gap, before: before or 1)
         nodes, skipped = nodes_of(levels)
-        labelled: list[Span] = []
-        conflicts = 0
-        for start, end, gaps in nodes:
-            chain = chains[gaps[0]]
-            if len(gaps) > 1:
-                given = [chains[gap] for gap in gaps]
-                chain = chain or next(filter(None, given), NO_CHAIN)
-                conflicts += len(gaps) - given.count(chain)
-            if chain:
-                labelled.append((chain, start, end))
-            else:
-                conflicts += end - start < len(texts)
-        tree, malformed = restored(len(texts), labelled, leaves)
-        return Decoded(tree, repairs + misread + skipped + conflicts + malformed)
+        chosen = [chains[node.gaps[0]] or next(filter(None, (chains[gap] for gap in node.gaps)), NO_CHAIN) for node in nodes]
+        return _labelled(nodes, chosen, chains, leaves, repairs + misread + skipped)
 
-    def _levels(self, texts: Sequence[str]) -> tuple[list[int], int]:
-        """The n - 1 levels, and how many of the n strings are no level, or no end."""
+    def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
+        """The tree of the best-scored levels, in place of one that is no level the best-scored one that is; each node with the label
+        whose scores at all of its gaps have the largest sum.
+
+        scores: (n, K) log-probabilities per field; vocab: their K labels each. Repairs as in `decode`.
+        """
+        texts, chains, leaves = (
+            [names[k] for k in numpy.argmax(field, axis=1).tolist()] if len(field) else []
+            for field, names in zip(scores, vocab, strict=True)
+        )
+
+        def best_level(gap: int, before: int) -> int:
+            read = [self._read(text, before) or 0 for text in vocab[0]]
+            possible = [k for k, level in enumerate(read) if level >= 1]
+            return read[max(possible, key=scores[0][gap].__getitem__)] if possible else before or 1
+
+        levels, misread = self._levels(texts, best_level)
+        nodes, skipped = nodes_of(levels)
+        chosen = _best_chains(nodes, numpy.asarray(scores[1]), vocab[1], chains)
+        return _labelled(nodes, chosen, chains, leaves, misread + skipped)
+
+    def _levels(self, texts: Sequence[str], instead: Callable[[int, int], int]) -> tuple[list[int], int]:
+        """The n - 1 levels, and how many of the n strings are no level, or no end.
+
+        instead: the level at a gap without one, from the gap and the level before it (0 at the first gap).
+        """
         levels: list[int] = []
-        misread = 0
-        before = 0
-        for text in texts[:-1]:
+        misread = before = 0
+        for gap, text in enumerate(texts[:-1]):
             level = self._read(text, before)
             if level is None or level < 1:
                 misread += 1
-                level = before or 1
+                level = instead(gap, before)
             levels.append(level)
             before = level
         return levels, misread + (len(texts) > 0 and texts[-1] != LAST_GAP)
+
+
+def _best_chains(nodes: Sequence[Node], scores: numpy.ndarray, names: Sequence[str], best: Sequence[str]) -> list[str]:
+    """Per node the chain with the best sum of scores at its gaps; only the whole sentence may have none.
+
+    scores: (n, K); names: their K chains; best: the best-scored one per word.
+    """
+    some = [k for k, name in enumerate(names) if name]
+    chosen: list[str] = []
+    for start, end, gaps in nodes:
+        chain = best[gaps[0]]
+        whole = end - start == len(best)
+        if len(gaps) > 1 and any(best[gap] != chain for gap in gaps) or not (chain or whole):
+            totals = scores[gaps].sum(axis=0)
+            candidates = list(range(len(names))) if whole else some
+            chain = names[candidates[int(totals[candidates].argmax())]] if candidates else NO_CHAIN
+        chosen.append(chain)
+    return chosen
+
+
+def _labelled(nodes: Sequence[Node], chosen: Sequence[str], given: Sequence[str], leaves: Sequence[str], repairs: int) -> Decoded:
+    """The tree of these nodes with the chains chosen for them; one repair more per gap that was given another chain, per node
+    without one and per chain that is none.
+
+    given, leaves: n chains, at the gap after each word and over the word alone.
+    """
+    n = len(leaves)
+    labelled: list[Span] = []
+    for (start, end, gaps), chain in zip(nodes, chosen, strict=True):
+        if len(gaps) > 1:
+            repairs += len(gaps) - [given[gap] for gap in gaps].count(chain)
+        elif given[gaps[0]] != chain:
+            repairs += 1
+        if chain:
+            labelled.append((chain, start, end))
+        elif end - start < n:
+            repairs += 1
+    tree, malformed = restored(n, labelled, leaves)
+    return Decoded(tree, repairs + malformed)
