@@ -19,6 +19,7 @@ class Format(StrEnum):
     iob = "iob"
     ptb = "ptb"
     ptb_functions = "ptb-functions"
+    sdp = "sdp"
     spacy = "spacy"
 
 

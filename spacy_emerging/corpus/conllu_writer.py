@@ -9,7 +9,7 @@ from pathlib import Path
 from spacy.tokens import Doc, Span, Token
 
 from ..errors import CorpusError
-from .annotations import MENTIONS_KEY, graph_arcs, surface_ranges
+from .annotations import MENTIONS_KEY, arcs_within, graph_arcs, surface_ranges
 from .conllu_entities import escaped
 from .conllu_rows import MISSING
 from .files import replacing
@@ -17,6 +17,7 @@ from .tags import Chunk, iob2, outermost
 
 HEADER = "# global.Entity = eid-etype"
 UNWRITABLE = re.compile(r"[\t\n\r]|\s*")
+UNWRITABLE_LABEL = re.compile(r"[|\s]")
 
 
 def write_conllu(docs: Iterable[Doc], path: str | Path) -> None:
@@ -24,8 +25,10 @@ def write_conllu(docs: Iterable[Doc], path: str | Path) -> None:
 
     Kept: words, spaces, lemmas, pos, tags, morphs, heads and relations, the graph, multiword tokens, Docs (`# newdoc`), sentences,
     mentions (`Entity=`) and, where they are not simply the outermost mentions, doc.ents (`NER=`). A root's relation "ROOT", as
-    spaCy's own parser calls it, is written as `root`. A Doc without sentence boundaries is one sentence.
-    Raises CorpusError for a token that is white space or holds a tab or line break: CoNLL-U has no way to write it.
+    spaCy's own parser calls it, is written as `root`. A Doc without sentence boundaries is one sentence. Arcs of the graph from one
+    sentence to another, or from a word to itself, are left out. Labels of paths through empty nodes (`conj>obj`) are written as they are.
+    Raises CorpusError for a token that is white space or holds a tab or line break, and for a label in the graph that is empty or holds
+    white space or "|": CoNLL-U has no way to write them.
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         headed = False
@@ -44,7 +47,7 @@ def _sentences(doc: Doc, number: int) -> Iterator[str]:
         return
     sents = list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]]
     misc = _misc(doc)
-    deps = _deps(doc, sents)
+    deps = _deps(doc, sents, number)
     ranges = {start: (end, form) for start, end, form in surface_ranges(doc)}
     for i, sent in enumerate(sents, start=1):
         rows = []
@@ -92,13 +95,16 @@ def _columns(token: Token, sent: Span, doc_number: int, sent_number: int, deps: 
     ]
 
 
-def _deps(doc: Doc, sents: list[Span]) -> list[str]:
-    """The DEPS cell of each token."""
+def _deps(doc: Doc, sents: list[Span], number: int) -> list[str]:
+    """The DEPS cell of each token. number: of the Doc in the file."""
     cells: list[list[str]] = [[] for _ in doc]
-    first = [sent.start for sent in sents for _ in sent]
-    for head, dependent, label in graph_arcs(doc) or ():
-        inner_head = head - first[dependent - 1] if head else 0
-        cells[dependent - 1].append(f"{inner_head}:{label}")
+    units = [(sent.start, sent.end) for sent in sents]
+    for (start, _), arcs in zip(units, arcs_within(graph_arcs(doc) or (), units), strict=True):
+        for head, dependent, label in arcs:
+            if not label or UNWRITABLE_LABEL.search(label):
+                raise CorpusError(f"write_conllu: a label in the graph of Doc {number} is {label!r}, which CoNLL-U cannot hold; rename it.")
+            if head != dependent:
+                cells[start + dependent - 1].append(f"{head}:{label}")
     return [_joined(cell) for cell in cells]
 
 

@@ -18,6 +18,8 @@ from .iob import read_iob
 from .packed import read_spacy, write_spacy
 from .ptb import read_ptb, read_ptb_functions
 from .ptb_writer import write_ptb
+from .sdp import read_sdp
+from .sdp_writer import write_sdp
 
 PACKED = "spacy"
 
@@ -26,6 +28,7 @@ READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {
     "iob": read_iob,
     "ptb": read_ptb,
     "ptb-functions": read_ptb_functions,
+    "sdp": read_sdp,
     PACKED: read_spacy,
 }
 """How each format is read: file, vocabulary, sentences per Doc. What follows a hyphen is another way to read the same files."""
@@ -34,6 +37,7 @@ WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
     PACKED: write_spacy,
     "conllu": write_conllu,
     "ptb": write_ptb,
+    "sdp": write_sdp,
 }
 """How each format is written, in one piece: the file appears when all is written."""
 
@@ -48,6 +52,7 @@ EXTENSIONS = {
     ".bilou": "iob",
     ".conll": "iob",
     ".tsv": "iob",
+    ".sdp": "sdp",
     ".ptb": "ptb",
     ".mrg": "ptb",
     ".parse": "ptb",

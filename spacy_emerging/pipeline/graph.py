@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
 
-from ..corpus.annotations import Arc, graph_arcs, set_graph_arcs
+from ..corpus.annotations import Arc, arcs_within, graph_arcs, sentence_units, set_graph_arcs
 from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.graph.relations import GraphLabels, split
@@ -52,9 +51,7 @@ class GraphTask(Task):
 
     def _transferred(self, example: Example, arcs: list[Arc]) -> list[Labels]:
         """Labels made on the reference's tokens. Brackets and bits name no positions, so they hold wherever a word stands."""
-        reference = example.reference
-        starts = _starts(reference)
-        made: list[Labels] = self._encoded(arcs, units_from_starts([i in starts for i in range(len(reference))]))
+        made: list[Labels] = self._encoded(arcs, [Unit(*unit) for unit in sentence_units(example.reference)])
         return [self.nothing if source is None else made[source] for source in _counterparts(example)]
 
     def _numbered(self, example: Example, arcs: list[Arc], units: list[Unit]) -> list[Labels]:
@@ -68,14 +65,8 @@ class GraphTask(Task):
 
     def _encoded(self, arcs: Iterable[Arc], units: Sequence[Unit]) -> list[Any]:
         """Labels of all words; arcs from one unit to another are left out."""
-        owner = [number for number, unit in enumerate(units) for _ in range(unit.start, unit.end)]
-        inside: dict[int, set[Arc]] = defaultdict(set)
-        for head, dependent, label in arcs:
-            number = owner[dependent - 1]
-            if head == 0 or owner[head - 1] == number:
-                shift = units[number].start
-                inside[number].add((head - shift if head else 0, dependent - shift, label))
-        graphs = [DependencyGraph(unit.end - unit.start, frozenset(inside[number])) for number, unit in enumerate(units)]
+        inside = zip(units, arcs_within(arcs, units), strict=True)
+        graphs = [DependencyGraph(end - start, frozenset(found)) for (start, end), found in inside]
         return [labels for graph in graphs for labels in self.linearization.encode(graph)]
 
     def state(self, reference: Doc) -> bytes:
@@ -102,15 +93,10 @@ class GraphTask(Task):
         return score_graphs(examples, **kwargs)
 
 
-def _starts(reference: Doc) -> set[int]:
-    """Positions of the tokens that start a sentence; none where the Doc has no boundaries."""
-    return {sentence.start for sentence in reference.sents} if reference.has_annotation("SENT_START") else set()
-
-
 def _units(example: Example) -> list[Unit]:
     """The reference's sentences on the predicted tokens."""
     to_predicted = example.alignment.y2x
-    starts = {int(to_predicted[start][0]) for start in _starts(example.reference) if len(to_predicted[start])}
+    starts = {int(to_predicted[start][0]) for start, _ in sentence_units(example.reference) if len(to_predicted[start])}
     return units_from_starts([i in starts for i in range(len(example.predicted))])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from spacy.scorer import PRFScore
 from spacy.training import Alignment, Example
 
-from ..corpus.annotations import Arc, graph_arcs
+from ..corpus.annotations import Arc, graph_arcs, sentence_units
 
 Sentence = int
 
@@ -96,13 +96,9 @@ def _count_types(per_type: dict[str, PRFScore], gold: list[Arc], predicted: list
 
 def _sentences_right(example: Example, gold: set[Arc], predicted: set[Arc], stray: list[Arc]) -> list[bool]:
     """Whether each sentence of the reference has exactly its arcs; an arc belongs to the sentence of its dependent."""
-    reference = example.reference
-    starts = {sentence.start for sentence in reference.sents} if reference.has_annotation("SENT_START") else {0}
-    sentence_of, number = [], -1
-    for i in range(len(reference)):
-        number += i in starts
-        sentence_of.append(number)
-    right = [True] * (number + 1)
+    units = sentence_units(example.reference)
+    sentence_of = [number for number, (start, end) in enumerate(units) for _ in range(start, end)]
+    right = [True] * len(units)
     for _, dependent, _ in gold ^ predicted:
         right[sentence_of[dependent - 1]] = False
     for _, dependent, _ in stray:

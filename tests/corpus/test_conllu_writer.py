@@ -5,7 +5,7 @@ import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_emerging.corpus.annotations import MENTIONS_KEY, graph_arcs, surface_ranges
+from spacy_emerging.corpus.annotations import MENTIONS_KEY, graph_arcs, set_graph_arcs, surface_ranges
 from spacy_emerging.corpus.conllu import read_conllu
 from spacy_emerging.corpus.conllu_writer import write_conllu
 from spacy_emerging.errors import CorpusError
@@ -78,6 +78,33 @@ def test_heads_in_the_graph_are_counted_within_the_sentence(conllu, tmp_path):
     write_conllu(conllu(TEXT), tmp_path / "again.conllu")
     second = independent_reader.parse((tmp_path / "again.conllu").read_text(encoding="utf-8"))[1]
     assert [token["deps"] for token in second] == [[("root", 0)], [("obj", 1)]]
+
+
+def test_paths_through_empty_nodes_are_written_as_labels(conllu, tmp_path):
+    # given "compras", which depends on the empty node 5.1, which depends on "vai"
+    docs = conllu(TEXT)
+    # when the graph is written
+    write_conllu(docs, tmp_path / "again.conllu")
+    first = independent_reader.parse((tmp_path / "again.conllu").read_text(encoding="utf-8"))[0]
+    # then the path is one arc, and no empty node is needed
+    assert first[5]["form"] == "compras" and first[5]["deps"] == [("obl:a", 2), ("xcomp>obj", 2)]
+    assert all(isinstance(token["id"], int) or token["id"][1] == "-" for token in first)
+
+
+def test_arcs_from_a_word_to_itself_are_left_out(tmp_path):
+    doc = Doc(Vocab(), words=["a", "b"])
+    set_graph_arcs(doc, [(0, 1, "root"), (1, 2, "dep"), (2, 2, "self")])
+    write_conllu([doc], tmp_path / "a.conllu")
+    (again,) = read_conllu(tmp_path / "a.conllu", Vocab())
+    assert graph_arcs(again) == [(0, 1, "root"), (1, 2, "dep")]
+
+
+@pytest.mark.parametrize("label", ["", "a|b", "a b"])
+def test_a_label_of_the_graph_that_the_format_cannot_hold_is_refused(tmp_path, label):
+    doc = Doc(Vocab(), words=["a", "b"])
+    set_graph_arcs(doc, [(1, 2, label)])
+    with pytest.raises(CorpusError, match="a label in the graph of Doc 1"):
+        write_conllu([doc], tmp_path / "a.conllu")
 
 
 def test_entities_without_mentions_are_written_as_tags(conllu, tmp_path):
