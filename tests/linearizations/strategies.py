@@ -7,9 +7,9 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from spacy_emerging.structures import DependencyGraph, DependencyTree, Segments, Spans, StructureError
+from spacy_emerging.structures import ConstituencyTree, DependencyGraph, DependencyTree, Segments, Spans, StructureError
 
-LABELS = st.text(min_size=1, max_size=4) | st.text("a-,↑↓\\", min_size=1, max_size=5)
+LABELS = st.text(min_size=1, max_size=4) | st.text("a-,+↑↓\\", min_size=1, max_size=5)
 """Labels of any characters, so that no encoding relies on separators being absent."""
 
 
@@ -65,6 +65,38 @@ def projective_trees(draw: st.DrawFn, max_size: int = 25) -> DependencyTree:
             stretches += [(start, word - 1, word), (word, stop, word)]
             start = stop
     return DependencyTree(tuple(heads), tuple(draw(st.lists(LABELS, min_size=n, max_size=n))))
+
+
+@st.composite
+def constituency_trees(draw: st.DrawFn, max_size: int = 12) -> ConstituencyTree:
+    """Any constituents: unary chains, flat and deep ones, words outside of all, several at the top, none."""
+    n = draw(st.integers(0, max_size))
+    found: list[tuple[str, int, int]] = []
+    stretches = [(0, n)]
+    while stretches:
+        start, end = stretches.pop()
+        chain = draw(st.lists(LABELS | st.just(""), max_size=3))
+        found += [(label, start, end) for label in chain if start < end]
+        if end - start > 1:
+            cuts = sorted(draw(st.sets(st.integers(start + 1, end - 1), min_size=1)))
+            stretches += itertools.pairwise([start, *cuts, end])
+    return ConstituencyTree(n, found)
+
+
+@cache
+def small_constituency_trees(n: int) -> tuple[ConstituencyTree, ...]:
+    """Every set of constituents over n words with the chains A and A above B, found by trying all sets of stretches."""
+    stretches = [(start, end) for start in range(n) for end in range(start + 1, n + 1)]
+    found = []
+    for chosen in itertools.product((False, True), repeat=len(stretches)):
+        nodes = list(itertools.compress(stretches, chosen))
+        try:
+            ConstituencyTree(n, [("A", start, end) for start, end in nodes])
+        except StructureError:
+            continue
+        for chains in itertools.product(("A", "AB"), repeat=len(nodes)):
+            found.append(ConstituencyTree(n, [(label, *node) for node, chain in zip(nodes, chains, strict=True) for label in chain]))
+    return tuple(found)
 
 
 @st.composite

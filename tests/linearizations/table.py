@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from spacy_emerging.linearizations.base import Linearization
+from spacy_emerging.linearizations.constituency.absolute import AbsoluteConstituency
+from spacy_emerging.linearizations.constituency.dynamic import DynamicConstituency
+from spacy_emerging.linearizations.constituency.juxtaposed import JuxtaposedConstituency
+from spacy_emerging.linearizations.constituency.relative import RelativeConstituency
+from spacy_emerging.linearizations.constituency.tetra_tag import TetraTagConstituency
 from spacy_emerging.linearizations.dependency.absolute import AbsoluteDependency
 from spacy_emerging.linearizations.dependency.arc_eager import ArcEagerDependency
 from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
@@ -25,9 +30,9 @@ from spacy_emerging.linearizations.graph.six_bit import SixBitGraph
 from spacy_emerging.linearizations.segment_tags import SegmentTags
 from spacy_emerging.linearizations.span_tags import SpanTags
 from spacy_emerging.linearizations.token_tags import TokenTags
-from spacy_emerging.structures import DependencyGraph, DependencyTree, Segments, Spans
+from spacy_emerging.structures import ConstituencyTree, DependencyGraph, DependencyTree, Segments, Spans
 
-from .strategies import TAGS, dependency_graphs, dependency_trees, projective_trees, segments, spans
+from .strategies import TAGS, constituency_trees, dependency_graphs, dependency_trees, projective_trees, segments, spans
 
 
 class Row(NamedTuple):
@@ -64,6 +69,16 @@ DEPENDENCY = [
     Row("hierarchical, nonprojective", lambda: Hierarchical("nonprojective"), TREES, ANY_TREES, DependencyTree, BRACKETS + "^"),
     Row("7 bits", SevenBitDependency, PROJECTIVE, ANY_TREES, DependencyTree, "01"),
 ]
+PHRASES = constituency_trees()
+CONSTITUENCY = [
+    Row("absolute levels", AbsoluteConstituency, PHRASES, PHRASES, ConstituencyTree, "0123-end"),
+    Row("relative levels", RelativeConstituency, PHRASES, PHRASES, ConstituencyTree, "0123-ROT+\\p"),
+    Row("relative levels, plain", lambda: RelativeConstituency(root_label=False), PHRASES, PHRASES, ConstituencyTree, "0123-"),
+    Row("dynamic levels", DynamicConstituency, PHRASES, PHRASES, ConstituencyTree, "0123-="),
+    Row("tetra-tags", TetraTagConstituency, PHRASES, PHRASES, ConstituencyTree, "lrLR+"),
+    Row("tetra-tags, greedy", lambda: TetraTagConstituency("greedy"), PHRASES, PHRASES, ConstituencyTree, "lrLR"),
+    Row("juxtaposed", JuxtaposedConstituency, PHRASES, PHRASES, ConstituencyTree, "0123-+\\b"),
+]
 GRAPHS, NO_LOOPS = dependency_graphs(), dependency_graphs(self_loops=False)
 GRAPH = [
     Row("absolute graph", AbsoluteGraph, GRAPHS, GRAPHS, DependencyGraph, "012,-|a"),
@@ -82,4 +97,4 @@ FLAT = [
     Row("segment tags, bmes", SegmentTags, segments(gaps=False), segments(), Segments, "BMES?"),
     Row("segment tags, bmesx", lambda: SegmentTags("bmesx"), segments(), segments(), Segments, "BMESX?"),
 ]
-ROWS = DEPENDENCY + GRAPH + FLAT
+ROWS = DEPENDENCY + CONSTITUENCY + GRAPH + FLAT
