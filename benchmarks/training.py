@@ -15,7 +15,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import spacy
 import torch
+from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from thinc.api import Config
@@ -28,7 +30,10 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 class Measured(NamedTuple):
-    """One training: spaCy's scores on test, words per second of processor time, and the number of weights."""
+    """One training: the best pipeline, the test examples and spaCy's scores on them, words per second of processor time, weights."""
+
+    pipeline: Language
+    test: list[Example]
 
     scores: dict[str, Any]
     train_words_per_second: float
@@ -60,10 +65,10 @@ def train_and_score(config: Config, paths: Mapping[str, Path], seed: int) -> Mea
         pass
     predicted = words / (time.process_time() - started)
     seen = config["training"]["batcher"]["size"] * config["training"]["max_steps"]
-    return Measured(scores, seen / trained, predicted, count_parameters(best))
+    return Measured(best, test, scores, seen / trained, predicted, count_parameters(best))
 
 
-def count_parameters(nlp: spacy.language.Language) -> int:
+def count_parameters(nlp: Language) -> int:
     """Weights of all components, each counted once."""
     total = 0
     for _, pipe in nlp.pipeline:
