@@ -53,6 +53,7 @@ FACTORIES = {
     "emerging_ner": "pipeline.ner:make_ner",
     "emerging_spans": "pipeline.spans:make_spans",
     "emerging_parser": "pipeline.parser:make_parser",
+    "emerging_constituency": "pipeline.constituency:make_constituency",
     "emerging_graph": "pipeline.graph:make_graph",
     "emerging_segmenter": "pipeline.segmenter:make_segmenter",
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc, Span, Token
 
 from ..corpus.annotations import GRAPH_KEY, Arc, graph_arcs, set_graph_arcs
 from ..structures import DependencyGraph
+from . import constituents
 
 LABEL_SCORE = "label_score"
 """`token._.label_score`: probability of the token's predicted labels, where `store_scores` is on."""
@@ -18,13 +19,19 @@ GRAPH = "graph"
 Read and written through plain lists in `doc.user_data`, so it survives pickle, `Doc.to_bytes` and `DocBin(store_user_data=True)`.
 """
 
+OF_SPANS = {"constituents": constituents.constituents, "labels": constituents.labels, "parse_string": constituents.parse_string}
+"""`span._.constituents`, `span._.labels` and `span._.parse_string`, read from `doc.spans["constituents"]`."""
+
 
 def ensure_extensions() -> None:
-    """Registers the custom attributes, once."""
+    """Registers the custom attributes, once. What another package has registered under the same name stays its own."""
     if not Token.has_extension(LABEL_SCORE):
         Token.set_extension(LABEL_SCORE, default=None)
     if not Doc.has_extension(GRAPH):
         Doc.set_extension(GRAPH, getter=graph_arcs, setter=set_graph)
+    for name, getter in OF_SPANS.items():
+        if not Span.has_extension(name):
+            Span.set_extension(name, getter=getter)
 
 
 def set_graph(doc: Doc, arcs: Iterable[Arc] | None) -> None:
