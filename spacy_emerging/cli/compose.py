@@ -21,6 +21,9 @@ from .fragments import fragment, read
 ALL = "*"
 """In a fragment, `[components.*]` stands for the component of every task."""
 
+EMBED = "words"
+"""What words look like where neither the user nor a task says it."""
+
 SHARED = "tok2vec"
 """The component whose token vectors all tasks share."""
 
@@ -32,7 +35,8 @@ FAMILIES = ("Dependency", "Constituency", "Graph")
 class Choices:
     """What a config is made of; names are those of the fragments.
 
-    tasks: at least one, in the order of the pipeline. lang: a code that spaCy knows. width, depth, direction: of the encoder,
+    tasks: at least one, in the order of the pipeline. lang: a code that spaCy knows. embed: None for what the task brings along, or
+    else words. width, depth, direction: of the encoder,
     None for its fragment's. linearization: for the tasks that it fits, a short or full registered name. vectors: an installed
     package or a folder with word vectors. init_tok2vec: weights that `spacy pretrain` wrote or will write.
     pretraining: add what `spacy pretrain` needs; init_tok2vec implies it. gpu: settings for a GPU.
@@ -42,7 +46,7 @@ class Choices:
     tasks: Sequence[str]
     lang: str = "en"
     decoder: str = "softmax"
-    embed: str = "words"
+    embed: str | None = None
     width: int | None = None
     depth: int | None = None
     direction: str | None = None
@@ -57,8 +61,11 @@ def compose(chosen: Choices) -> Config:
     """A complete config that `spacy train` takes as it is. Raises SettingError for choices that do not exist or do not go together."""
     tasks = list(dict.fromkeys(chosen.tasks))
     check_language(chosen.lang)
-    parts = [fragment("encoder", chosen.encoder), fragment("embed", chosen.embed)]
-    parts += [fragment("task", task) for task in tasks]
+    of_tasks = [fragment("task", task) for task in tasks]
+    _check_together(tasks, of_tasks)
+    parts = [fragment("encoder", chosen.encoder), fragment("embed", chosen.embed or EMBED), *of_tasks]
+    if chosen.embed is not None:
+        parts.append(fragment("embed", chosen.embed))
     parts += [_for_tasks(fragment("decoder", chosen.decoder), tasks)]
     if chosen.gpu:
         parts.append(read("gpu"))
@@ -76,6 +83,16 @@ def compose(chosen: Choices) -> Config:
     if chosen.init_tok2vec is not None:
         config["paths"]["init_tok2vec"] = chosen.init_tok2vec
     return _filled(config, chosen)
+
+
+def _check_together(tasks: Sequence[str], parts: Sequence[Config]) -> None:
+    """Raises SettingError where a task that has tokens of its own would have to share an encoder with others."""
+    alone = [task for task, part in zip(tasks, parts, strict=True) if "tokenizer" in part.get("nlp", {})]
+    if alone and len(tasks) > 1:
+        raise SettingError(
+            f"config: the task {alone[0]!r} reads other tokens than the other tasks and cannot share an encoder with them; make a config "
+            f"for it alone, and let the pipeline of the others source it."
+        )
 
 
 def _for_tasks(part: Config, tasks: Sequence[str]) -> Config:

@@ -13,13 +13,15 @@ from .errors import one_sentence
 def config(
     encoder: Annotated[str, typer.Option(help="The sequence model, such as mamba2, xlstm, transformer, lstm.", show_default=False)],
     task: Annotated[
-        str, typer.Option(help="tagger, morph, parser, ner, spans; several, with commas, share one encoder.", show_default=False)
+        str,
+        typer.Option(help="tagger, morph, parser, ner, spans, segmenter; several, with commas, share one encoder.", show_default=False),
     ],
     lang: Annotated[str, typer.Option(help="Language code; it chooses the tokenizer. xx is spaCy's multi-language one.")] = "en",
     decoder: Annotated[str, typer.Option(help="What decides on labels, above the encoder.")] = "softmax",
     embed: Annotated[
-        str, typer.Option(help="What words look like: words (affixes and letters), multihash (affixes) or character.")
-    ] = "words",
+        str | None,
+        typer.Option(help="What words look like: words (affixes and letters), multihash (affixes) or character.", show_default="words"),
+    ] = None,
     width: Annotated[int | None, typer.Option(help="Width of the token vectors; even.", show_default="as the encoder's fragment")] = None,
     depth: Annotated[int | None, typer.Option(help="Layers of the encoder.", show_default="as the encoder's fragment")] = None,
     direction: Annotated[str | None, typer.Option(help="How the encoder reads: concat, add, alternate, forward.")] = None,

@@ -20,6 +20,9 @@ class Format(StrEnum):
     ptb = "ptb"
     ptb_functions = "ptb-functions"
     sdp = "sdp"
+    segmented = "segmented"
+    segmented_blanks = "segmented-blanks"
+    bmes = "bmes"
     spacy = "spacy"
 
 
@@ -30,7 +33,7 @@ def convert(
     format: Annotated[Format, typer.Option(help="How the input is written; auto goes by the extension.")] = Format.auto,
     lang: Annotated[str, typer.Option(help="Language code of the vocabulary; xx is spaCy's multi-language one.")] = "xx",
 ) -> None:
-    """Convert CoNLL-U, bracketed trees, or token-per-line files with IOB, BILOU or BIOES tags, to a .spacy file; or back to text."""
+    """Convert CoNLL-U, bracketed trees, segmented text, or token-per-line files with chunk tags to a .spacy file; or back to text."""
     # spaCy takes seconds to import, which --help need not wait for.
     from rich.console import Console
     from rich.markup import escape

@@ -12,6 +12,7 @@ from spacy.vocab import Vocab, create_vocab
 
 from ..errors import CorpusError, SettingError, check_choice
 from .annotations import CONSTITUENTS_KEY, sentence_units
+from .bmes import read_bmes
 from .conllu import read_conllu
 from .conllu_writer import write_conllu
 from .iob import read_iob
@@ -20,6 +21,8 @@ from .ptb import read_ptb, read_ptb_functions
 from .ptb_writer import write_ptb
 from .sdp import read_sdp
 from .sdp_writer import write_sdp
+from .segmented import read_segmented, read_segmented_blanks
+from .segmented_writer import write_bmes, write_segmented
 
 PACKED = "spacy"
 
@@ -29,6 +32,9 @@ READERS: dict[str, Callable[[Path, Vocab, int], Iterator[Doc]]] = {
     "ptb": read_ptb,
     "ptb-functions": read_ptb_functions,
     "sdp": read_sdp,
+    "segmented": read_segmented,
+    "segmented-blanks": read_segmented_blanks,
+    "bmes": read_bmes,
     PACKED: read_spacy,
 }
 """How each format is read: file, vocabulary, sentences per Doc. What follows a hyphen is another way to read the same files."""
@@ -38,6 +44,8 @@ WRITERS: dict[str, Callable[[Iterable[Doc], Path], None]] = {
     "conllu": write_conllu,
     "ptb": write_ptb,
     "sdp": write_sdp,
+    "segmented": write_segmented,
+    "bmes": write_bmes,
 }
 """How each format is written, in one piece: the file appears when all is written."""
 
@@ -58,6 +66,10 @@ EXTENSIONS = {
     ".parse": "ptb",
     ".brackets": "ptb",
     ".const": "ptb",
+    ".seg": "segmented",
+    ".utf8": "segmented",
+    ".bmes": "bmes",
+    ".bies": "bmes",
 }
 AUTO = "auto"
 

@@ -23,7 +23,7 @@ from .characters import pieces
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
 from .labeler import Labeler
-from .model import Cut, Unit, units_from_starts
+from .model import Cut, units_from_starts
 from .task import Decision, Gold, Task, whole
 
 Word = tuple[int, int]
@@ -72,9 +72,8 @@ class SegmenterTask(Task):
         return {field: list(self.linearization.tags) for field in self.fields}
 
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
-        raise LabelError(
-            f"emerging_segmenter: label {label!r} cannot be added; the labels are those of the scheme: {', '.join(self.linearization.tags)}."
-        )
+        tags = ", ".join(self.linearization.tags)
+        raise LabelError(f"emerging_segmenter: label {label!r} cannot be added; the labels are those of the scheme: {tags}.")
 
     def spelled(self, structure: Segments) -> list[LabelTuple]:
         return self.linearization.encode(structure)

@@ -60,6 +60,6 @@ def check_texts(reference: Doc, predicted: Doc) -> None:
     """Raises CorpusError unless both Docs have the same text but for whitespace."""
     if "".join(reference.text.split()) != "".join(predicted.text.split()):
         raise CorpusError(
-            f"segmentation: the reference is {reference.text[:40]!r}, but the prediction {predicted.text[:40]!r}; score a prediction of the "
-            f"same text."
+            f"segmentation: the reference is {reference.text[:40]!r}, but the prediction {predicted.text[:40]!r}; "
+            f"score a prediction of the same text."
         )
