@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -33,16 +34,32 @@ def check_choice(owner: str, setting: str, value: object, choices: Iterable[str]
         raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be one of {listed}.")
 
 
-def check_encoder(owner: str, width: int, depth: int, dropout: float, max_batch_tokens: int) -> None:
-    """Raises SettingError unless the settings that every encoder shares can work."""
-    if not isinstance(width, int) or width < 2 or width % 2:
-        raise SettingError(f"{owner}: setting 'width' is {width!r}, but must be an even whole number of at least 2.")
-    if not isinstance(depth, int) or depth < 1:
-        raise SettingError(f"{owner}: setting 'depth' is {depth!r}, but must be a whole number of at least 1.")
-    if not 0.0 <= dropout < 1.0:
-        raise SettingError(f"{owner}: setting 'dropout' is {dropout!r}, but must be at least 0 and below 1.")
-    if max_batch_tokens < 1:
-        raise SettingError(f"{owner}: setting 'max_batch_tokens' is {max_batch_tokens!r}, but must be at least 1.")
+def check_whole(owner: str, setting: str, value: object, at_least: int = 1, even: bool = False) -> None:
+    """Raises SettingError unless `value` is a whole number (true and 7.0 are none) of at least `at_least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least or (even and value % 2):
+        kind = "an even whole number" if even else "a whole number"
+        raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be {kind} of at least {at_least}.")
+
+
+def check_number(owner: str, setting: str, value: object, below: float = math.inf, above_zero: bool = False) -> None:
+    """Raises SettingError unless `value` is a number of at least 0 (or above it) and below `below`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value < below and (value or not above_zero)):  # type: ignore[operator]
+        least = "above 0" if above_zero else "of at least 0"
+        most = "finite" if below == math.inf else f"below {below:g}"
+        raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be a number {least} and {most}.")
+
+
+def check_flag(owner: str, setting: str, value: object) -> None:
+    """Raises SettingError unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be true or false.")
+
+
+def check_training(owner: str, lr_scale: object, max_grad_norm: object) -> None:
+    """Raises SettingError unless the settings of the update can work."""
+    check_number(owner, "lr_scale", lr_scale)
+    check_number(owner, "max_grad_norm", max_grad_norm)
 
 
 def largest_divisor(width: int, at_most: int) -> int:

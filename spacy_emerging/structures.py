@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 from . import brackets
 from .errors import EmergingError
@@ -38,8 +39,10 @@ class DependencyTree:
         if len(self.deprels) != n:
             raise StructureError(f"DependencyTree: {n} heads but {len(self.deprels)} deprels; give one of each per word.")
         for word, head in enumerate(self.heads, 1):
-            if not 0 <= head <= n or head == word:
-                raise StructureError(f"DependencyTree: word {word} has head {head}, but must have another word of 1..{n}, or 0 (the root).")
+            if not isinstance(head, int | Integral) or not 0 <= head <= n or head == word:
+                raise StructureError(
+                    f"DependencyTree: word {word} has head {head!r}, but must have another word of 1..{n}, or 0 (the root)."
+                )
         if n and 0 not in self.heads:
             raise StructureError("DependencyTree: no word has head 0; at least one must hang from the root.")
         looping = next(cycles(self.heads), [])

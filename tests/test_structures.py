@@ -41,6 +41,9 @@ def test_structures_are_immutable_hashable_and_can_be_copied(structure: object) 
         ((0, 3), ("a", "b"), "word 2 has head 3"),
         ((0, -1), ("a", "b"), "word 2 has head -1"),
         ((0, 1), ("a",), "2 heads but 1 deprels"),
+        ((0, None), ("a", "b"), "word 2 has head None"),
+        ((0, "1"), ("a", "b"), "word 2 has head '1'"),
+        ((0, 1.0), ("a", "b"), "word 2 has head 1.0"),
     ],
 )
 def test_heads_that_are_no_tree_are_refused(heads: tuple[int, ...], deprels: tuple[str, ...], message: str) -> None:

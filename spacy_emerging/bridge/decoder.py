@@ -13,7 +13,7 @@ from thinc.api import Model
 from thinc.types import Ints2d
 from torch import Tensor, nn
 
-from ..errors import ModelDataError
+from ..errors import ModelDataError, check_whole
 from ..types import Field, LossOutput, Prediction, Transitions, UnitScores
 from .encoder import MAX_BATCH_TOKENS, TokenVectors, join, split
 from .layout import Layout, buckets
@@ -53,6 +53,7 @@ def decoder_block(
     `predict((vectors, want_scores))` gives a UnitScores per unit; `begin_update((vectors, ids))` gives a BatchLoss and a
     backprop without arguments, with ids (n, F) per unit, -1 where not annotated.
     """
+    check_whole(name, "max_batch_tokens", max_batch_tokens)
     shim = TorchShim(name, partial(_build, builder), lr_scale=lr_scale, max_grad_norm=max_grad_norm, amp=amp)
     return Model(name, _forward, attrs={"dropout_rate": 0.0, "max_batch_tokens": max_batch_tokens}, shims=[shim])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ from thinc.types import Floats2d
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
-from ..errors import SettingError
+from ..errors import SettingError, check_choice, check_number, check_whole
+from ..kernels.backend import BACKENDS
 from .layout import Layout, buckets
 from .shim import TorchShim, shim_of
 
@@ -20,6 +22,33 @@ MAX_BATCH_TOKENS = 8192
 """Padded tokens that go through a sequence mixer at once. Our default; recommended 2,048 to 65,536 by memory."""
 
 TokenVectors = list[Floats2d]
+
+
+UPDATE = ("lr_scale", "max_grad_norm", "amp")
+"""Settings of the shim, which the module is not told."""
+
+
+def build_encoder(
+    name: str, module: Callable[..., nn.Module], directions: Sequence[str], settings: dict[str, Any], kernels: str | None = None
+) -> Model[TokenVectors, TokenVectors]:
+    """Checks the settings that every encoder of this package shares, and wraps its module.
+
+    settings: all arguments of the encoder's function; the module is called with those that are not the wrapper's.
+    kernels: the vendors' package that backend "cuda" takes; None where there is none: the module then knows no backend.
+    Raises SettingError for a setting that cannot work.
+    """
+    check_whole(name, "width", settings["width"], at_least=2, even=True)
+    check_whole(name, "depth", settings["depth"])
+    check_choice(name, "direction", settings["direction"], directions)
+    check_choice(name, "backend", settings["backend"], BACKENDS)
+    update = {setting: settings[setting] for setting in ("max_batch_tokens", *UPDATE)}
+    own = {setting: value for setting, value in settings.items() if setting not in update}
+    if kernels is None and own.pop("backend") == "cuda":
+        warnings.warn(
+            f"{name}: setting 'backend' is 'cuda', which has no effect: this encoder runs torch's own operations on every device.",
+            stacklevel=3,
+        )
+    return torch_encoder(name, module, settings=own, width=own["width"], dropout=own["dropout"], **update)
 
 
 def torch_encoder(
@@ -39,7 +68,10 @@ def torch_encoder(
     module: called as `module(**settings)` at initialize; then as `module(tokens (T, D), layout) -> (T, D)`.
     width: D, in and out. dropout: rate until spaCy sets `training.dropout`.
     max_batch_tokens: largest padded size of one call of the module. The others: see TorchShim.
+    Raises SettingError for a setting that cannot work.
     """
+    check_number(name, "dropout", dropout, below=1)
+    check_whole(name, "max_batch_tokens", max_batch_tokens)
     shim = TorchShim(name, partial(_build, module, settings), lr_scale=lr_scale, max_grad_norm=max_grad_norm, amp=amp)
     return Model(
         name,

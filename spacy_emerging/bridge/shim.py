@@ -19,6 +19,7 @@ from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
+from ..errors import check_training
 from . import fork as fork
 from .precision import autocast, check_amp
 from .saved import load, pack, unpack
@@ -45,6 +46,7 @@ class TorchShim(Shim):
     ) -> None:
         super().__init__(None)
         check_amp(owner, amp)
+        check_training(owner, lr_scale, max_grad_norm)
         self.owner = owner
         self.build = build
         self.lr_scale = lr_scale

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import SettingError
+from ..errors import check_number, check_whole
 from ..types import Field, LossOutput, Prediction
 
 
@@ -67,9 +67,7 @@ def SoftmaxDecoder(
     Returns the builder of the module, called once width and labels are known. Raises SettingError.
     """
     name = "spacy-emerging.SoftmaxDecoder.v1"
-    for setting, share in (("label_smoothing", label_smoothing), ("dropout", dropout)):
-        if not 0.0 <= share < 1.0:
-            raise SettingError(f"{name}: setting '{setting}' is {share!r}, but must be at least 0 and below 1.")
-    if hidden_width < 0:
-        raise SettingError(f"{name}: setting 'hidden_width' is {hidden_width!r}, but must be at least 0.")
+    check_number(name, "label_smoothing", label_smoothing, below=1)
+    check_whole(name, "hidden_width", hidden_width, at_least=0)
+    check_number(name, "dropout", dropout, below=1)
     return partial(Softmax, label_smoothing=label_smoothing, hidden_width=hidden_width, dropout=dropout)

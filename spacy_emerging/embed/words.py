@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from ..bridge.encoder import join, split
 from ..bridge.shim import TorchShim, shim_of
-from ..errors import SettingError
+from ..errors import SettingError, check_flag, check_number, check_whole
 
 PADDING = 0
 HASHES = 4
@@ -95,7 +95,8 @@ def WordEmbed(
     Raises SettingError for a setting that cannot work. The sizes are our defaults.
     """
     name = "spacy-emerging.WordEmbed.v1"
-    _check(name, attrs, rows, spelling_width, max_length)
+    least = {"width": 1, "spelling_width": 0, "character_width": 1, "characters": 2, "max_length": 2}
+    _check(name, attrs, rows, least, dict(locals()))
     settings = {
         "width": width,
         "rows": list(rows),
@@ -115,16 +116,17 @@ def WordEmbed(
     )
 
 
-def _check(name: str, attrs: Sequence[str], rows: Sequence[int], spelling_width: int, max_length: int) -> None:
-    unknown = [attr for attr in attrs if attr not in IDS]
-    if unknown or not attrs:
-        raise SettingError(f"{name}: setting 'attrs' is {list(attrs)!r}, but must list lexical attributes, such as NORM and SHAPE.")
-    if len(rows) != len(attrs) or min(rows) < 1:
-        raise SettingError(f"{name}: setting 'rows' is {list(rows)!r}, but must give a size of at least 1 for each of {len(attrs)} attrs.")
-    if spelling_width < 0 or spelling_width % 2:
-        raise SettingError(f"{name}: setting 'spelling_width' is {spelling_width!r}, but must be even, or 0 for no character features.")
-    if max_length < 2:
-        raise SettingError(f"{name}: setting 'max_length' is {max_length!r}, but must be at least 2.")
+def _check(name: str, attrs: Sequence[str], rows: Sequence[int], least: dict[str, int], settings: dict[str, Any]) -> None:
+    """least: per setting that is a whole number, its smallest value."""
+    known = isinstance(attrs, Sequence) and all(isinstance(attr, str) and attr in IDS for attr in attrs)
+    if not known or not attrs:
+        raise SettingError(f"{name}: setting 'attrs' is {attrs!r}, but must list lexical attributes, such as NORM and SHAPE.")
+    if not isinstance(rows, Sequence) or len(rows) != len(attrs) or not all(type(size) is int and size >= 1 for size in rows):
+        raise SettingError(f"{name}: setting 'rows' is {rows!r}, but must give a size of at least 1 for each of {len(attrs)} attrs.")
+    for setting, smallest in least.items():
+        check_whole(name, setting, settings[setting], smallest, even=setting == "spelling_width")
+    check_flag(name, "include_static_vectors", settings["include_static_vectors"])
+    check_number(name, "dropout", settings["dropout"], below=1)
 
 
 def _build(settings: dict[str, Any], cfg: dict[str, Any]) -> nn.Module:

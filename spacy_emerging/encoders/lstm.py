@@ -9,12 +9,10 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from ..bridge.encoder import MAX_BATCH_TOKENS, torch_encoder
+from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
-from ..errors import check_choice, check_encoder
 
 DIRECTIONS = ("concat", "forward")
-BACKENDS = ("auto", "torch", "cuda")
 
 
 class LSTM(nn.Module):
@@ -66,18 +64,4 @@ def LSTMEncoder(
     amp (Optional[str]): null, "bf16" or "fp16".
     Raises SettingError for a setting that cannot work.
     """
-    name = "spacy-emerging.LSTMEncoder.v1"
-    check_encoder(name, width, depth, dropout, max_batch_tokens)
-    check_choice(name, "direction", direction, DIRECTIONS)
-    check_choice(name, "backend", backend, BACKENDS)
-    return torch_encoder(
-        name,
-        LSTM,
-        settings={"width": width, "depth": depth, "direction": direction, "dropout": dropout},
-        width=width,
-        dropout=dropout,
-        max_batch_tokens=max_batch_tokens,
-        lr_scale=lr_scale,
-        max_grad_norm=max_grad_norm,
-        amp=amp,
-    )
+    return build_encoder("spacy-emerging.LSTMEncoder.v1", LSTM, DIRECTIONS, dict(locals()))

@@ -12,15 +12,16 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..bridge.encoder import MAX_BATCH_TOKENS, torch_encoder
+from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
-from ..errors import SettingError, check_choice, check_encoder, largest_divisor
-from ..kernels.backend import BACKENDS, choose
+from ..errors import check_whole, largest_divisor
+from ..kernels.backend import choose
 from ..kernels.convolution import causal_convolution, causal_convolution_cuda, kernel_fits
 from ..kernels.linear import project
 from ..kernels.norm import gated_rms_norm, rms_norm
 from ..kernels.ssd import ssd, ssd_cuda
 
+NAME = "spacy-emerging.Mamba2Encoder.v1"
 DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
 
 
@@ -284,22 +285,7 @@ def Mamba2Encoder(
     amp (Optional[str]): null, "bf16" or "fp16".
     Raises SettingError for a setting that cannot work.
     """
-    name = "spacy-emerging.Mamba2Encoder.v1"
-    check_encoder(name, width, depth, dropout, max_batch_tokens)
-    check_choice(name, "direction", direction, DIRECTIONS)
-    check_choice(name, "backend", backend, BACKENDS)
-    sizes = {"state_width": state_width, "expand": expand, "head_width": head_width, "conv_width": conv_width, "chunk": chunk}
-    for setting, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise SettingError(f"{name}: setting '{setting}' is {value!r}, but must be a whole number of at least 1.")
-    return torch_encoder(
-        name,
-        Mamba2,
-        settings={"width": width, "depth": depth, "direction": direction, "dropout": dropout, "backend": backend, **sizes},
-        width=width,
-        dropout=dropout,
-        max_batch_tokens=max_batch_tokens,
-        lr_scale=lr_scale,
-        max_grad_norm=max_grad_norm,
-        amp=amp,
-    )
+    settings = dict(locals())
+    for size in ("state_width", "expand", "head_width", "conv_width", "chunk"):
+        check_whole(NAME, size, settings[size])
+    return build_encoder(NAME, Mamba2, DIRECTIONS, settings, kernels="mamba_ssm")

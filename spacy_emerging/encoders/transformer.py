@@ -10,12 +10,12 @@ from thinc.types import Floats2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..bridge.encoder import MAX_BATCH_TOKENS, torch_encoder
+from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
-from ..errors import SettingError, check_choice, check_encoder, largest_divisor
-from ..kernels.backend import BACKENDS
+from ..errors import check_choice, check_whole, largest_divisor
 from ..kernels.linear import project
 
+NAME = "spacy-emerging.TransformerEncoder.v1"
 DIRECTIONS: tuple[str, ...] = ("concat", "forward")
 POSITIONS: tuple[str, ...] = ("rotary", "sinusoidal")
 
@@ -149,21 +149,7 @@ def TransformerEncoder(
     amp (Optional[str]): null, "bf16" or "fp16".
     Raises SettingError for a setting that cannot work.
     """
-    name = "spacy-emerging.TransformerEncoder.v1"
-    check_encoder(name, width, depth, dropout, max_batch_tokens)
-    check_choice(name, "direction", direction, DIRECTIONS)
-    check_choice(name, "backend", backend, BACKENDS)
-    check_choice(name, "positions", positions, POSITIONS)
-    if not isinstance(heads, int) or heads < 1:
-        raise SettingError(f"{name}: setting 'heads' is {heads!r}, but must be a whole number of at least 1.")
-    return torch_encoder(
-        name,
-        Transformer,
-        settings={"width": width, "depth": depth, "direction": direction, "dropout": dropout, "heads": heads, "positions": positions},
-        width=width,
-        dropout=dropout,
-        max_batch_tokens=max_batch_tokens,
-        lr_scale=lr_scale,
-        max_grad_norm=max_grad_norm,
-        amp=amp,
-    )
+    settings = dict(locals())
+    check_choice(NAME, "positions", positions, POSITIONS)
+    check_whole(NAME, "heads", heads)
+    return build_encoder(NAME, Transformer, DIRECTIONS, settings)

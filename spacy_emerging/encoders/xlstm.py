@@ -10,10 +10,9 @@ from thinc.api import Model
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from ..bridge.encoder import MAX_BATCH_TOKENS, torch_encoder
+from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
-from ..errors import SettingError, check_choice, check_encoder
-from ..kernels.backend import BACKENDS
+from ..errors import SettingError, check_number, check_whole
 from ..kernels.linear import project
 from .xlstm_blocks import BlockStack
 from .xlstm_parts import BlockSettings, Places
@@ -107,36 +106,22 @@ def XLSTMEncoder(
     amp (Optional[str]): null, "bf16" or "fp16".
     Widths, heads and factors default to those of the authors' implementation. Raises SettingError for a setting that cannot work.
     """
-    check_encoder(NAME, width, depth, dropout, max_batch_tokens)
-    check_choice(NAME, "direction", direction, DIRECTIONS)
-    check_choice(NAME, "backend", backend, BACKENDS)
-    counts = {"heads": heads, "conv_width": conv_width, "qkv_block": qkv_block}
-    factors = {"expand": expand, "feed_forward": feed_forward}
-    _check_blocks(depth, slstm_at, counts, factors)
-    shared = {"width": width, "depth": depth, "direction": direction, "dropout": dropout, "slstm_at": slstm_at, "backend": backend}
-    return torch_encoder(
-        NAME,
-        XLSTM,
-        settings=shared | counts | factors,
-        width=width,
-        dropout=dropout,
-        max_batch_tokens=max_batch_tokens,
-        lr_scale=lr_scale,
-        max_grad_norm=max_grad_norm,
-        amp=amp,
-    )
+    settings = dict(locals())
+    for size in ("heads", "conv_width", "qkv_block"):
+        check_whole(NAME, size, settings[size])
+    for factor in ("expand", "feed_forward"):
+        check_number(NAME, factor, settings[factor], above_zero=True)
+    check_whole(NAME, "depth", depth)
+    _check_positions(depth, slstm_at)
+    return build_encoder(NAME, XLSTM, DIRECTIONS, settings, kernels="mlstm_kernels")
 
 
-def _check_blocks(depth: int, slstm_at: Sequence[int] | None, counts: dict[str, int], factors: dict[str, float]) -> None:
-    """Raises SettingError unless the settings that only this encoder has can work."""
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise SettingError(f"{NAME}: setting '{name}' is {count!r}, but must be a whole number of at least 1.")
-    for name, factor in factors.items():
-        if not factor > 0:
-            raise SettingError(f"{NAME}: setting '{name}' is {factor!r}, but must be above 0.")
-    positions = list(slstm_at or ())
-    if len(set(positions)) < len(positions) or not set(positions) <= set(range(2 * depth)):
+def _check_positions(depth: int, slstm_at: Sequence[int] | None) -> None:
+    """Raises SettingError unless these are different block positions, or None."""
+    known = range(2 * depth)
+    given = [] if slstm_at is None else slstm_at
+    valid = isinstance(given, Sequence) and all(type(position) is int and position in known for position in given)
+    if not valid or len(set(given)) < len(given):
         raise SettingError(
             f"{NAME}: setting 'slstm_at' is {slstm_at!r}, but must name different block positions from 0 to {2 * depth - 1} "
             f"(depth {depth} means {2 * depth} blocks)."

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 
 def columns(labels: Sequence[Sequence[str]], arity: int) -> tuple[list[list[str]], int]:
     """One list of n strings per field, and how many words had a label of another shape.
 
-    A missing field, and one that is no string, becomes ""; fields beyond `arity` are ignored. A bare string counts as one field.
+    A missing field, and one that is no string, becomes ""; fields beyond `arity` are ignored. A bare string counts as one field, and
+    what is no sequence at all (None, a number) as none.
     """
-    if all(len(label) == arity and not isinstance(label, str) for label in labels):
+    if all(isinstance(label, tuple | list) and len(label) == arity for label in labels):
         result = [list(column) for column in zip(*labels, strict=True)] if labels else [[] for _ in range(arity)]
         if all(isinstance(value, str) for column in result for value in column):
             return result, 0
     result = [[] for _ in range(arity)]
     malformed = 0
     for label in labels:
-        values = [label] if isinstance(label, str) else list(label)
+        values = [label] if isinstance(label, str) else list(label) if isinstance(label, Iterable) else []
         whole = len(values) == arity and all(isinstance(value, str) for value in values) and not isinstance(label, str)
         malformed += not (whole or (isinstance(label, str) and arity == 1))
         for f in range(arity):

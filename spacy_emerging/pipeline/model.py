@@ -12,7 +12,9 @@ from thinc.types import Floats2d
 
 from ..bridge.decoder import Builder, decoder_block, set_fields
 from ..bridge.encoder import MAX_BATCH_TOKENS
+from ..bridge.precision import check_amp
 from ..decoders.softmax import SoftmaxDecoder
+from ..errors import check_training, check_whole
 from ..types import Field, UnitScores
 
 INSIDE, START = "I", "S"
@@ -77,15 +79,19 @@ def LabelerModel(
     max_batch_tokens (int): Largest padded size of a bucket of units in the decoder.
     lr_scale, max_grad_norm, amp: Of the decoder; as for the encoders.
 
-    Its dimension nO, known once initialized, is the number of labels of all fields.
+    Its dimension nO, known once initialized, is the number of labels of all fields. Raises SettingError for a setting that cannot work.
     """
+    name = "spacy-emerging.Labeler.v1"
+    check_whole(name, "max_batch_tokens", max_batch_tokens)
+    check_training(name, lr_scale, max_grad_norm)
+    check_amp(name, amp)
     options: dict[str, Any] = {"max_batch_tokens": max_batch_tokens, "lr_scale": lr_scale, "max_grad_norm": max_grad_norm, "amp": amp}
     blocks = {
         "tok2vec": tok2vec,
         "decoder": decoder_block("decoder", decoder, **options),
         "sentence_starts": decoder_block("sentence_starts", SoftmaxDecoder(), **options),
     }
-    return Model("spacy-emerging.Labeler.v1", _forward, dims={"nO": None}, layers=list(blocks.values()), refs=dict(blocks))
+    return Model(name, _forward, dims={"nO": None}, layers=list(blocks.values()), refs=dict(blocks))
 
 
 def initialize_model(model: Model, docs: list[Doc], fields: Sequence[Field], cuts_sentences: bool) -> None:

@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Model
 
-from ..errors import SettingError
+from ..errors import check_whole
 from ..linearizations.base import Decoded, Linearization
 from ..linearizations.span_tags import SpanTags
 from ..structures import Spans
@@ -176,7 +176,6 @@ def make_spans(
     store_scores (bool): Keep the spans' probabilities in `doc.spans[key].attrs["scores"]`.
     scorer (Optional[Callable]): Replaces spans_<key>_p, _r, _f and _per_type. Raises SettingError for less than one layer.
     """
-    if layers < 1:
-        raise SettingError(f"{name}: setting 'layers' is {layers!r}, but must be at least 1.")
+    check_whole(name, "layers", layers)
     task = SpansTask(span_tags(name, linearization), spans_key, layers)
     return Labeler(nlp.vocab, model, name, task, store_scores=store_scores, scorer=scorer)

@@ -37,10 +37,10 @@ class TaggerTask(Task):
     name = "tagger"
 
     def __init__(self, attributes: Sequence[str], per_feature: bool, overwrite: bool) -> None:
-        unknown = [attribute for attribute in attributes if attribute not in STOCK and not attribute.startswith("_.")]
-        if unknown or not attributes:
+        listed = isinstance(attributes, Sequence) and not isinstance(attributes, str)
+        if not listed or not attributes or not all(_readable(attribute) for attribute in attributes):
             raise SettingError(
-                f"emerging_tagger: setting 'attributes' is {list(attributes)!r}, but must list any of 'tag', 'pos', 'morph' and custom "
+                f"emerging_tagger: setting 'attributes' is {attributes!r}, but must list any of 'tag', 'pos', 'morph' and custom "
                 f"extensions written '_.name'."
             )
         self.attributes = list(attributes)
@@ -144,6 +144,10 @@ class TaggerTask(Task):
             else:
                 results.update(Scorer.score_token_attr(examples, attribute, **kwargs))
         return results
+
+
+def _readable(attribute: object) -> bool:
+    return attribute in STOCK or (isinstance(attribute, str) and attribute.startswith("_.") and len(attribute) > 2)
 
 
 def gold_values(example: Example, attribute: str) -> list[str | None]:

@@ -45,7 +45,14 @@ def test_prediction_is_the_argmax() -> None:
         assert torch.equal(prediction.best[..., index], field.argmax(-1))
 
 
-WRONG = [("label_smoothing", 1.0), ("label_smoothing", -0.1), ("dropout", 1.5), ("hidden_width", -1)]
+WRONG = [
+    ("label_smoothing", 1.0),
+    ("label_smoothing", -0.1),
+    ("dropout", 1.5),
+    ("hidden_width", -1),
+    ("hidden_width", 2.5),
+    ("dropout", None),
+]
 
 
 @pytest.mark.parametrize(("setting", "value"), WRONG)

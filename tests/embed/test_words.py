@@ -116,11 +116,24 @@ def test_static_vectors_without_vectors_are_one_clear_error() -> None:
         ({"attrs": ["NORM"], "rows": [10, 10]}, "rows"),
         ({"spelling_width": 5}, "spelling_width"),
         ({"max_length": 1}, "max_length"),
+        ({"width": 8.0}, "width"),
+        ({"width": 0}, "width"),
+        ({"attrs": None}, "attrs"),
+        ({"attrs": [["NORM"]], "rows": [10]}, "attrs"),
+        ({"attrs": ["NORM"], "rows": ["10"]}, "rows"),
+        ({"attrs": ["NORM"], "rows": 10}, "rows"),
+        ({"spelling_width": "64"}, "spelling_width"),
+        ({"character_width": 0}, "character_width"),
+        ({"characters": 1}, "characters"),
+        ({"max_length": True}, "max_length"),
+        ({"include_static_vectors": "yes"}, "include_static_vectors"),
+        ({"dropout": "a"}, "dropout"),
+        ({"lr_scale": -1.0}, "lr_scale"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, object], named: str) -> None:
     with pytest.raises(SettingError, match=f"WordEmbed.*'{named}'"):
-        WordEmbed(8, **settings)
+        WordEmbed(**{"width": 8, **settings})
 
 
 def test_long_words_keep_both_ends_and_no_character_is_padding() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_emerging.structures import DependencyGraph, DependencyTree
+from spacy_emerging.structures import ConstituencyTree, DependencyGraph, DependencyTree
 
 from .strategies import dependency_trees
 from .table import DEPENDENCY, ROWS, Row
@@ -56,6 +56,19 @@ def test_labels_of_any_shape_give_a_valid_structure(row: Row, labels: list[tuple
     arity = len(row.make().fields)
     malformed = sum(len(label) != arity for label in labels)
     assert decoded.repairs >= malformed
+
+
+NO_LABELS = [None, 3, 2.5, object(), {}, (None,), (3, b"x"), ("a", None, "b"), [["nested"]], "bare"]
+
+
+@every_row
+def test_what_is_no_label_at_all_counts_as_repairs(row: Row) -> None:
+    """Given values of other types for labels or their fields, each one alone and all together."""
+    for labels in ([NO_LABELS], *([label] for label in NO_LABELS), NO_LABELS):
+        decoded = row.make().decode(labels)
+        assert_valid(row, decoded.structure, len(labels))
+    decoded = row.make().decode([None, 3, (None,)])
+    assert decoded.repairs >= 3
 
 
 @every_row
@@ -131,7 +144,11 @@ def test_local_fields_are_fields(row: Row) -> None:
 @every_row
 def test_only_bit_labels_have_bits(row: Row) -> None:
     linearization = row.make()
-    examples = {DependencyTree: DependencyTree((0,), ("root",)), DependencyGraph: DependencyGraph(1, frozenset({(0, 1, "root")}))}
+    examples = {
+        DependencyTree: DependencyTree((0,), ("root",)),
+        DependencyGraph: DependencyGraph(1, frozenset({(0, 1, "root")})),
+        ConstituencyTree: ConstituencyTree(1, [("S", 0, 1)]),
+    }
     label = linearization.encode(examples[row.kind])[0][0] if row.kind in examples else "O"
     bits = linearization.bits(label)
     assert bits == (tuple(map(int, label)) if "bits" in row.name.split(",")[0] else None)

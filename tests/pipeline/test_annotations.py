@@ -10,8 +10,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import registry
+from thinc.api import Model
 
+from spacy_emerging.decoders.softmax import SoftmaxDecoder
 from spacy_emerging.errors import SettingError
+from spacy_emerging.pipeline.model import LabelerModel
+from spacy_emerging.pipeline.tagger import TaggerTask
 from spacy_emerging.registry import LINEARIZATIONS
 
 from .cases import CASES, Case, blank, initialized, labeler_model, read_entities, read_parse
@@ -318,6 +322,7 @@ TOKEN_TAGS = {"@linearizations": "spacy-emerging.TokenTags.v1"}
         ("emerging_tagger", {"attributes": []}, "emerging_tagger: setting 'attributes' is"),
         ("emerging_tagger", {"attributes": ["lemma"]}, "emerging_tagger: setting 'attributes' is"),
         ("emerging_tagger", {"attributes": ["tag", "tag"]}, "twice"),
+        ("emerging_tagger", {"attributes": ["_."]}, "emerging_tagger: setting 'attributes' is"),
         ("emerging_spans", {"layers": 0}, "labeler: setting 'layers' is 0"),
         ("emerging_ner", {"linearization": TOKEN_TAGS}, "labeler: setting 'linearization' must be"),
         (
@@ -330,6 +335,21 @@ TOKEN_TAGS = {"@linearizations": "spacy-emerging.TokenTags.v1"}
 def test_settings_that_cannot_work_are_named(factory: str, setting: dict, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         blank().add_pipe(factory, name="labeler", config={"model": labeler_model(), **setting})
+
+
+@pytest.mark.parametrize("attributes", [[None], [3], "tag", None])
+def test_attributes_of_another_type_are_named(attributes: object) -> None:
+    with pytest.raises(SettingError, match="emerging_tagger: setting 'attributes' is"):
+        TaggerTask(attributes, per_feature=False, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("max_batch_tokens", 0), ("max_batch_tokens", "all"), ("lr_scale", -1.0), ("max_grad_norm", True), ("amp", "fp8")],
+)
+def test_settings_of_the_model_that_cannot_work_are_named(setting: str, value: object) -> None:
+    with pytest.raises(SettingError, match=f"spacy-emerging.Labeler.v1: setting '{setting}' is {value!r}"):
+        LabelerModel(Model("any", lambda model, docs, is_train: docs), SoftmaxDecoder(), **{setting: value})
 
 
 def test_two_taggers_of_different_attributes_in_one_pipeline(case_named) -> None:

@@ -57,7 +57,7 @@ def tree_from_arcs(n: int, arcs: Iterable[tuple[int, int]], deprels: Sequence[st
 def known_deprels(deprels: Sequence[str], labels: Sequence[Sequence[str]], arity: int) -> list[str]:
     """The relations as read, and UNKNOWN_DEPREL for words whose label is too short to hold one."""
     return [
-        deprel if deprel or (len(label) >= arity and not isinstance(label, str)) else UNKNOWN_DEPREL
+        deprel if deprel or (isinstance(label, tuple | list) and len(label) >= arity) else UNKNOWN_DEPREL
         for deprel, label in zip(deprels, labels, strict=True)
     ]
 
