@@ -14,13 +14,14 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
-from spacy_emerging.corpus.annotations import graph_arcs
+from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, graph_arcs
 from spacy_emerging.pipeline.labeler import Labeler
 
 from .corpus import EXTENSION, SPANS_KEY, examples
 
 WIDTH = 16
 GRAPH_SCORES = ("graph_f", "graph_p", "graph_r", "graph_unlabeled_f", "graph_exact_match", "graph_well_formed")
+CONSTITUENTS_SCORES = ("constituents_f", "constituents_p", "constituents_r", "constituents_complete_match", "constituents_well_formed")
 
 EMBED = {
     "@architectures": "spacy.MultiHashEmbed.v2",
@@ -42,17 +43,23 @@ def labeler_model(tok2vec: dict[str, Any] = TOK2VEC, decoder: dict[str, Any] = D
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A component and its settings; `read` gives what it writes on a Doc, `scores` the accuracies that are 1 on the corpus."""
+    """A component and its settings; `read` gives what it writes on a Doc, `scores` the accuracies that are 1 on the corpus.
+
+    sentencizer: whether it wants one before it, which finds the sentences of the corpus.
+    """
 
     id: str
     factory: str
     read: Callable[[Doc], Any]
     scores: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    sentencizer: bool = False
 
     def add_to(self, nlp: Language, tok2vec: dict[str, Any] = TOK2VEC, name: str = "labeler", **settings: Any) -> Labeler:
         """Adds the component under `name`."""
         config = {"model": labeler_model(tok2vec), **self.settings, **settings}
+        if self.sentencizer:
+            nlp.add_pipe("sentencizer")
         pipe = nlp.add_pipe(self.factory, name=name, config=config)
         assert isinstance(pipe, Labeler)
         return pipe
@@ -83,6 +90,10 @@ def read_graph(doc: Doc) -> Any:
     return graph_arcs(doc)
 
 
+def read_constituents(doc: Doc) -> Any:
+    return [(span.label_, span.start, span.end) for span in doc.spans.get(CONSTITUENTS_KEY, [])]
+
+
 CASES = [
     Case("tag", "emerging_tagger", tags("tag_"), ("tag_acc",)),
     Case(
@@ -99,9 +110,18 @@ CASES = [
     Case("parser", "emerging_parser", read_parse, ("dep_uas", "dep_las", "sents_f")),
     Case("graph", "emerging_graph", read_graph, GRAPH_SCORES),
     Case("graph-bits", "emerging_graph", read_graph, GRAPH_SCORES, {"linearization": {"@linearizations": "spacy-emerging.SixBitGraph.v1"}}),
+    Case("constituency", "emerging_constituency", read_constituents, CONSTITUENTS_SCORES, sentencizer=True),
+    Case(
+        "constituency-levels",
+        "emerging_constituency",
+        read_constituents,
+        CONSTITUENTS_SCORES,
+        {"linearization": {"@linearizations": "spacy-emerging.RelativeConstituency.v1"}},
+        sentencizer=True,
+    ),
 ]
 
-REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser", "graph")
+REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser", "graph", "constituency")
 """One case per component. Tests that train for long run on these every time, and on the others where slow tests run."""
 
 by_representative_case = pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_emerging.corpus.annotations import set_graph_arcs
+from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, set_graph_arcs
+from spacy_emerging.structures import ConstituencyTree
 
 SENTENCES = [
     # word, tag, part of speech, morphology, head (1-based, 0: root), relation, entity, arcs of the graph
@@ -52,6 +53,15 @@ SENTENCES = [
     """,
 ]
 
+TREES = [
+    "(S (NP (NNP Anna)) (VP (VBZ lives) (PP (IN in) (NP (NNP New) (NNP York)))) (. .))",
+    "(S (NP (PRP They)) (VP (VBP like) (NP (JJ green) (NNS eggs))) (. .))",
+    "(S (NP (NNP Bob)) (VP (VBD saw) (NP (NP (DT a) (NN dog)) (ADVP (RB today)) (SBAR (WHNP (WDT that)) (S (VP (VBD barked)))))) (. .))",
+    "(SBARQ (WHADVP (WRB Why)) (SQ (VP (VB bark))) (. ?))",
+    "(S (NP (NNP Bob)) (VP (VBZ likes) (NP (NNP New) (NNP York))) (. .))",
+]
+"""The constituents of each sentence."""
+
 DOCS = [(0, 1, 2, 3, 4), (4, 1), (3, 0)]
 """Which sentences make up which Doc."""
 
@@ -84,6 +94,11 @@ def gold_doc(vocab: Vocab, sentences: Sequence[int]) -> Doc:
     words, tags, pos, morphs, _, deps, ents, _ = (list(column) for column in zip(*table, strict=True))
     doc = Doc(vocab, words=words, tags=tags, pos=pos, morphs=morphs, heads=heads, deps=deps, ents=ents)
     doc.spans[SPANS_KEY] = [span for sent in doc.sents for span in overlapping_spans(sent)]
+    doc.spans[CONSTITUENTS_KEY] = [
+        Span(doc, sent.start + start, sent.start + end, label)
+        for sent, number in zip(doc.sents, sentences, strict=True)
+        for label, start, end in ConstituencyTree.from_brackets(TREES[number]).spans()
+    ]
     set_graph_arcs(doc, arcs)
     for token in doc:
         token._.set(EXTENSION, "title" if token.is_title else "other")

@@ -174,6 +174,8 @@ def test_replaced_listeners_give_the_same_answers_and_can_be_trained(case: Case)
 def test_a_sourced_component_gives_the_same_answers(case: Case, learned) -> None:
     source, _ = learned(case)
     nlp = blank()
+    if case.sentencizer:
+        nlp.add_pipe("sentencizer")
 
     nlp.add_pipe("labeler", source=source)
 

@@ -87,7 +87,9 @@ def test_a_component_is_pickled(case: Case, learned: Learned) -> None:
     loaded = pickle.loads(pickle.dumps(pipe))
 
     assert loaded.label_data == pipe.label_data
-    assert case.read(loaded(nlp.make_doc(TEXT))) == case.read(nlp(TEXT))
+    with nlp.select_pipes(disable=["labeler"]):
+        doc = nlp(TEXT)
+    assert case.read(loaded(doc)) == case.read(nlp(TEXT))
 
 
 @by_case
