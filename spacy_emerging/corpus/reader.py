@@ -13,6 +13,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from ..errors import CorpusError, SettingError
+from ..pipeline.characters import Characters
 from .sentences import cut_sentences
 
 EXTENSION = ".spacy"
@@ -33,7 +34,8 @@ def Corpus(
     path: a .spacy file, or a folder that holds some, subfolders included.
     max_length: Docs of so many tokens or more are cut into sentences, and such sentences are left out; 0: no bound.
     limit: Docs read at most, 0: all.
-    gold_preproc: train on gold sentences and tokens instead of on what the tokenizer makes of each Doc's text.
+    gold_preproc: train on gold sentences and tokens instead of on what the tokenizer makes of each Doc's text. A pipeline whose tokens
+        are characters gets the characters of the sentences.
     shuffle: another order at each pass over the corpus; it then has to fit into memory.
     seed: of the order; equal seeds give equal orders.
     augmenter: makes further Examples of each, for instance `spacy.lower_case.v1`.
@@ -122,9 +124,11 @@ def packed_docs(file: Path, vocab: Vocab) -> Iterator[Doc]:
 
 
 def _example(nlp: Language, reference: Doc, gold_tokens: bool) -> Example:
-    """The reference beside what the pipeline starts from."""
+    """The reference beside what the pipeline starts from. Where that is characters, words are to be found, and blanks not to be made up."""
+    words: list[Any] = [token.text for token in reference]
+    if isinstance(nlp.tokenizer, Characters):
+        return Example(nlp.make_doc("".join(words) if reference.has_unknown_spaces else reference.text), reference)
     if gold_tokens or reference.has_unknown_spaces:
-        words: list[Any] = [token.text for token in reference]
         spaces = [bool(token.whitespace_) for token in reference]
         return Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
     return Example(nlp.make_doc(reference.text), reference)
