@@ -62,6 +62,8 @@ READERS = {"spacy-emerging.Corpus.v1": "corpus.reader:Corpus"}
 
 TOKENIZERS = {"spacy-emerging.CharacterTokenizer.v1": "pipeline.characters:CharacterTokenizer"}
 
+SCORERS = {"spacy-emerging.attachment_scorer.v1": "scoring.attachment:attachment_scorer"}
+
 LOGGERS = {"spacy-emerging.ConsoleLogger.v1": "pipeline.logger:ConsoleLogger"}
 
 TABLES = {
@@ -70,6 +72,7 @@ TABLES = {
     "spacy_factories": FACTORIES,
     "spacy_readers": READERS,
     "spacy_tokenizers": TOKENIZERS,
+    "spacy_scorers": SCORERS,
     "spacy_loggers": LOGGERS,
 }
 """Entry-point group to names: what pyproject.toml must list (a test compares)."""

@@ -15,6 +15,7 @@ from ..corpus.annotations import Arc, arcs_within, graph_arcs, sentence_units, s
 from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.graph.relations import GraphLabels, split
+from ..scoring.alignment import counterparts
 from ..scoring.graph import score_graphs
 from ..structures import DependencyGraph
 from ..types import LabelTuple
@@ -52,11 +53,11 @@ class GraphTask(Task):
     def _transferred(self, example: Example, arcs: list[Arc]) -> list[Labels]:
         """Labels made on the reference's tokens. Brackets and bits name no positions, so they hold wherever a word stands."""
         made: list[Labels] = self._encoded(arcs, [Unit(*unit) for unit in sentence_units(example.reference)])
-        return [self.nothing if source is None else made[source] for source in _counterparts(example)]
+        return [self.nothing if source is None else made[source] for source in counterparts(example)]
 
     def _numbered(self, example: Example, arcs: list[Arc], units: list[Unit]) -> list[Labels]:
         """Labels that name positions, made on the predicted tokens. A word with a head that is no token there teaches nothing."""
-        sources = _counterparts(example)
+        sources = counterparts(example)
         words = {source + 1: i + 1 for i, source in enumerate(sources) if source is not None} | {0: 0}
         lost = {dependent for head, dependent, _ in arcs if head not in words}
         known = [(words[head], words[dependent], label) for head, dependent, label in arcs if head in words and dependent in words]
@@ -98,17 +99,6 @@ def _units(example: Example) -> list[Unit]:
     to_predicted = example.alignment.y2x
     starts = {int(to_predicted[start][0]) for start, _ in sentence_units(example.reference) if len(to_predicted[start])}
     return units_from_starts([i in starts for i in range(len(example.predicted))])
-
-
-def _counterparts(example: Example) -> list[int | None]:
-    """Per predicted token the one token of the reference that is the same; None where tokens are merged or split."""
-    to_reference, to_predicted = example.alignment.x2y, example.alignment.y2x
-    result: list[int | None] = []
-    for i in range(len(example.predicted)):
-        found = to_reference[i]
-        same = len(found) == 1 and len(to_predicted[int(found[0])]) == 1
-        result.append(int(found[0]) if same else None)
-    return result
 
 
 @Language.factory(

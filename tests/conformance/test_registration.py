@@ -8,7 +8,7 @@ import sys
 import pytest
 from spacy.util import registry
 
-from spacy_emerging.registry import ARCHITECTURES, LINEARIZATIONS
+from spacy_emerging.registry import ARCHITECTURES, LINEARIZATIONS, SCORERS
 
 
 def in_new_process(code: str) -> str:
@@ -23,6 +23,11 @@ def test_every_architecture_resolves(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(LINEARIZATIONS))
 def test_every_linearization_resolves(name: str) -> None:
     assert callable(registry.linearizations.get(name))
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_every_scorer_resolves(name: str) -> None:
+    assert callable(registry.scorers.get(name))
 
 
 def test_names_resolve_before_any_pipeline_exists() -> None:
