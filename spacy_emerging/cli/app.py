@@ -7,6 +7,7 @@ import typer
 from .config import config
 from .convert import convert
 from .coverage import coverage
+from .render import render
 
 app = typer.Typer(name="spacy-emerging", no_args_is_help=True, add_completion=False)
 
@@ -19,3 +20,4 @@ def main() -> None:
 app.command()(convert)
 app.command()(config)
 app.command()(coverage)
+app.command()(render)
