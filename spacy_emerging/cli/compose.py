@@ -27,6 +27,9 @@ EMBED = "words"
 SHARED = "tok2vec"
 """The component whose token vectors all tasks share."""
 
+SENTENCES = "parser"
+"""The task that finds sentences: the corpora need not be cut into gold sentences for tasks after it that want them."""
+
 FAMILIES = ("Dependency", "Constituency", "Graph")
 """Last words of the names of linearizations that may stand for one another, since they cast the same structure."""
 
@@ -62,6 +65,9 @@ def compose(chosen: Choices) -> Config:
     tasks = list(dict.fromkeys(chosen.tasks))
     check_language(chosen.lang)
     of_tasks = [fragment("task", task) for task in tasks]
+    if SENTENCES in tasks:
+        for part in of_tasks[tasks.index(SENTENCES) :]:
+            part.pop("corpora", None)
     _check_together(tasks, of_tasks)
     parts = [fragment("encoder", chosen.encoder), fragment("embed", chosen.embed or EMBED), *of_tasks]
     if chosen.embed is not None:

@@ -14,7 +14,10 @@ def config(
     encoder: Annotated[str, typer.Option(help="The sequence model, such as mamba2, xlstm, transformer, lstm.", show_default=False)],
     task: Annotated[
         str,
-        typer.Option(help="tagger, morph, parser, ner, spans, segmenter; several, with commas, share one encoder.", show_default=False),
+        typer.Option(
+            help="tagger, morph, parser, constituency, graph, ner, spans, segmenter; several, with commas, share an encoder.",
+            show_default=False,
+        ),
     ],
     lang: Annotated[str, typer.Option(help="Language code; it chooses the tokenizer. xx is spaCy's multi-language one.")] = "en",
     decoder: Annotated[str, typer.Option(help="What decides on labels, above the encoder.")] = "softmax",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.training.pretrain import pretrain
@@ -22,11 +22,14 @@ from typer.testing import CliRunner
 from spacy_emerging.cli import fragments
 from spacy_emerging.cli.app import app
 from spacy_emerging.cli.compose import Choices, compose
+from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, set_graph_arcs
 from spacy_emerging.registry import ARCHITECTURES, FACTORIES
 
 ROOT = Path(__file__).parents[2]
 READY = sorted((ROOT / "configs" / "ready").glob("*.cfg"))
 TASKS = fragments.choices("task")
+TOGETHER = [task for task in TASKS if "nlp" not in fragments.fragment("task", task)]
+"""Tasks that can share an encoder: those that do not ask for a tokenizer of their own."""
 
 
 def run(*arguments: object):
@@ -43,7 +46,7 @@ def printed(*arguments: object) -> Config:
 def corpus(tmp_path) -> Path:
     """Four Docs that are annotated for every task."""
     nlp = spacy.blank("en")
-    docs = DocBin()
+    docs = DocBin(store_user_data=True)
     for name in ("Ann", "Bob", "Cleo", "Dee"):
         doc = Doc(
             nlp.vocab,
@@ -57,6 +60,8 @@ def corpus(tmp_path) -> Path:
             ents=["B-PERSON", "O", "B-GPE", "O"],
         )
         doc.spans["sc"] = list(doc.ents)
+        doc.spans[CONSTITUENTS_KEY] = [Span(doc, 0, 4, "S"), Span(doc, 0, 1, "NP"), Span(doc, 1, 3, "VP"), Span(doc, 2, 3, "NP")]
+        set_graph_arcs(doc, [(2, 1, "nsubj"), (0, 2, "root"), (2, 3, "obj")])
         docs.add(doc)
     path = tmp_path / "corpus.spacy"
     docs.to_disk(path)
@@ -107,6 +112,19 @@ def test_the_encoders_size_and_direction_can_be_chosen():
     encoder = config["components"]["tok2vec"]["model"]["encode"]
     assert (encoder["width"], encoder["depth"], encoder["direction"]) == (24, 3, "forward")
     assert config.interpolate()["components"]["tok2vec"]["model"]["embed"]["width"] == 24
+
+
+def test_constituents_are_learned_from_gold_sentences_unless_the_parser_finds_them():
+    cut = {}
+    for tasks in ("constituency", "tagger,constituency", "parser,constituency", "constituency,parser"):
+        corpora = printed("--encoder", "lstm", "--task", tasks)["corpora"]
+        cut[tasks] = [corpora[name]["gold_preproc"] for name in ("train", "dev")]
+    assert cut == {
+        "constituency": [True, True],
+        "tagger,constituency": [True, True],
+        "parser,constituency": [False, False],
+        "constituency,parser": [True, True],
+    }
 
 
 @pytest.mark.parametrize("name", ["RelativeDependency", "spacy-emerging.RelativeDependency.v1"])
@@ -194,7 +212,7 @@ def _architecture(axis: str, name: str, component: str, block: str) -> str:
 
 @pytest.mark.parametrize("encoder", fragments.choices("encoder"))
 def test_every_encoder_trains_from_its_config(encoder, corpus, tmp_path):
-    config = compose(Choices(encoder=encoder, tasks=TASKS, width=16, depth=1))
+    config = compose(Choices(encoder=encoder, tasks=TOGETHER, width=16, depth=1))
     nlp = train_briefly(config, corpus, tmp_path / "out")
     doc = nlp("Ann sees Bob.")
     assert doc.has_annotation("DEP") and doc.has_annotation("TAG") and doc.has_annotation("MORPH")
