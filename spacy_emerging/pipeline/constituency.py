@@ -15,10 +15,11 @@ from ..corpus.annotations import CONSTITUENTS_KEY, constituency_trees, sentence_
 from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.constituency.chains import labels_of
+from ..scoring.alignment import counterparts
 from ..scoring.bracketing import score_constituents
 from ..structures import ConstituencyTree
 from ..types import LabelTuple
-from .alignment import counterparts, reference_units
+from .alignment import reference_units
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
 from .labeler import Labeler

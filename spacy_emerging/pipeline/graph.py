@@ -19,10 +19,11 @@ from ..scoring.alignment import counterparts
 from ..scoring.graph import score_graphs
 from ..structures import DependencyGraph
 from ..types import LabelTuple
+from .alignment import reference_units
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
 from .labeler import Labeler
-from .model import Cut, Unit, units_from_starts
+from .model import Cut, Unit
 from .task import Decision, Gold, Task, given_sentences
 
 Labels = LabelTuple | tuple[None, ...]
@@ -40,7 +41,7 @@ class GraphTask(Task):
         self.nothing: Labels = (None,) * len(linearization.fields)
 
     def gold(self, example: Example) -> Gold:
-        units = _units(example)
+        units = reference_units(example)
         arcs = graph_arcs(example.reference)
         if arcs is None:
             labels = [self.nothing] * len(example.predicted)
@@ -92,13 +93,6 @@ class GraphTask(Task):
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         return score_graphs(examples, **kwargs)
-
-
-def _units(example: Example) -> list[Unit]:
-    """The reference's sentences on the predicted tokens."""
-    to_predicted = example.alignment.y2x
-    starts = {int(to_predicted[start][0]) for start, _ in sentence_units(example.reference) if len(to_predicted[start])}
-    return units_from_starts([i in starts for i in range(len(example.predicted))])
 
 
 @Language.factory(
