@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -91,17 +92,20 @@ def number(value: float) -> str:
 
 
 def text_width(content: str, font_size: float) -> float:
-    """An upper estimate of how wide the text is in any usual font: full-width characters count one em, m, w and capitals nearly
-    so, others 0.62."""
+    """An upper estimate of how wide the text is in any usual font: marks take no room, full-width characters one em, m, w, capitals and
+    the letters of South and East Asia nearly so, others 0.62."""
     return font_size * sum(map(_ems, content))
 
 
+@lru_cache(maxsize=4096)
 def _ems(character: str) -> float:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0.0
     if unicodedata.east_asian_width(character) in "WF":
         return 1.0
-    return 0.95 if character in "mwMW@%" else 0.8 if character.isupper() or character in "&#…—" else 0.62
+    if character in "mwMW@%" or "\u0900" <= character < "\u1e00":
+        return 0.95
+    return 0.8 if character.isupper() or character in "&#…—" else 0.62
 
 
 def is_right_to_left(words: Iterable[str]) -> bool:
