@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingError, check_choice, check_number, check_whole
 from ..kernels.backend import BACKENDS
+from ..notices import Notices
 from .layout import Layout, buckets
 from .shim import TorchShim, shim_of
 
@@ -44,10 +44,8 @@ def build_encoder(
     update = {setting: settings[setting] for setting in ("max_batch_tokens", *UPDATE)}
     own = {setting: value for setting, value in settings.items() if setting not in update}
     if kernels is None and own.pop("backend") == "cuda":
-        warnings.warn(
-            f"{name}: setting 'backend' is 'cuda', which has no effect: this encoder runs torch's own operations on every device.",
-            stacklevel=3,
-        )
+        effect = "which has no effect: this encoder runs torch's own operations on every device."
+        Notices(name).once("backend", f"setting 'backend' is 'cuda', {effect}")
     return torch_encoder(name, module, settings=own, width=own["width"], dropout=own["dropout"], **update)
 
 

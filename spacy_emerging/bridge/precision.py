@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from ..errors import check_choice
+from ..notices import Notices
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,11 +28,11 @@ def supported(amp: str, device: torch.device) -> bool:
     return False
 
 
-def autocast(amp: str | None, device: torch.device) -> AbstractContextManager[object]:
-    """The autocast context for a pass on `device`; does nothing for null and, with one warning, where there is no support."""
+def autocast(amp: str | None, device: torch.device, notices: Notices) -> AbstractContextManager[object]:
+    """The autocast context for a pass on `device`; does nothing for null and, with one warning to `notices`, where there is no support."""
     if amp is None:
         return nullcontext()
     if not supported(amp, device):
-        warnings.warn(f"amp = {amp!r} has no native support on device {device.type!r}: running in float32.", stacklevel=2)
+        notices.once("amp", f"amp = {amp!r} has no native support on device {device.type!r}: running in float32.")
         return nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[amp])

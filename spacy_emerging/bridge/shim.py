@@ -20,6 +20,7 @@ from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
 from ..errors import check_training
+from ..notices import Notices, on_behalf_of
 from . import fork as fork
 from .precision import autocast, check_amp
 from .saved import load, pack, unpack
@@ -48,6 +49,7 @@ class TorchShim(Shim):
         check_amp(owner, amp)
         check_training(owner, lr_scale, max_grad_norm)
         self.owner = owner
+        self.notices = Notices(owner)
         self.build = build
         self.lr_scale = lr_scale
         self.max_grad_norm = max_grad_norm
@@ -94,7 +96,7 @@ class TorchShim(Shim):
         """The module in training or evaluation mode, with or without gradients, in the precision asked for."""
         module = self.module
         module.train(is_train)
-        with torch.set_grad_enabled(is_train), autocast(self.amp, self.device):
+        with torch.set_grad_enabled(is_train), autocast(self.amp, self.device, self.notices), on_behalf_of(self.notices):
             yield module
 
     def backward(self, output: Tensor, gradient: Tensor | None, inputs: Tensor) -> Tensor:

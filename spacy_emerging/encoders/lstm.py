@@ -59,6 +59,7 @@ def LSTMEncoder(
     direction (str): "concat" (both directions, D / 2 units each) or "forward".
     dropout (float): Rate before each layer, until spaCy sets `training.dropout`. Recommended 0.1 to 0.3.
     backend (str): "auto", "torch" or "cuda": all run torch's own LSTM, which takes cuDNN on a GPU.
+        It has no effect, of which "cuda" warns.
     max_batch_tokens (int): Largest padded size of a bucket of sequences.
     lr_scale (float): Factor on the learning rate; 0 freezes. max_grad_norm (float): Global gradient norm; 0 is off.
     amp (Optional[str]): null, "bf16" or "fp16".

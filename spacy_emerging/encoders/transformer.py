@@ -142,6 +142,7 @@ def TransformerEncoder(
         encoders share) or "forward" (a causal mask).
     dropout (float): Rate on the input and on what each half of a block adds, until spaCy sets `training.dropout`. Recommended 0.1 to 0.3.
     backend (str): "auto", "torch" or "cuda": all run torch's fused attention, which brings kernels for CPU and GPU.
+        It has no effect, of which "cuda" warns.
     max_batch_tokens (int): Largest padded size of a bucket of sequences.
     heads (int): Attention heads; falls to the largest divisor of width / 2. Recommended 4 to 16, our default 8.
     positions (str): "rotary" (arXiv 2104.09864) or "sinusoidal", added to the input.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from importlib import import_module
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from ..errors import SettingError, check_choice
+from ..notices import Notices, current
 
 BACKENDS: tuple[str, ...] = ("auto", "torch", "cuda")
 
@@ -29,30 +29,30 @@ def choose(backend: str, module: str, tensor: Tensor, training: bool) -> Literal
 
     backend: "torch" is always plain torch; "cuda" is the vendors' kernels; "auto" is those where they can run, else torch.
     module: the vendors' Python module that holds the kernels. It is not imported unless `tensor` is on a GPU.
-    training: a pipeline that was trained with "cuda" still predicts without a GPU (with one warning), but does not train on unnoticed.
+    training: a pipeline that was trained with "cuda" still predicts without a GPU (each layer warns once), but does not train on unnoticed.
     Raises SettingError for an unknown backend, and for "cuda" in training where the kernels cannot run.
     """
-    check_choice("encoder", "backend", backend, BACKENDS)
+    owner = current(otherwise=BARE)
+    check_choice(owner.owner, "backend", backend, BACKENDS)
     if backend == "torch":
         return "torch"
     if tensor.is_cuda and importable(module):
         return "cuda"
     if backend == "cuda":
-        _without_kernels(module, tensor.is_cuda, training)
+        _without_kernels(owner, module, tensor.is_cuda, training)
     return "torch"
 
 
-def _without_kernels(module: str, on_gpu: bool, training: bool) -> None:
+BARE = Notices("encoder")
+"""Stands for the layer where a module runs outside of one."""
+
+
+def _without_kernels(owner: Notices, module: str, on_gpu: bool, training: bool) -> None:
     reason = f"the module '{module}' cannot be imported" if on_gpu else "the tensors are not on a GPU"
     remedy = (
         f"setting 'backend' is 'cuda', which needs the module '{module}' and a GPU, but {reason}: "
         'install it with `pip install spacy-emerging[cuda]` and train with `--gpu-id 0`, or set backend = "auto"'
     )
     if training:
-        raise SettingError(f"encoder: {remedy}.")
-    _warn_once(f"{remedy}. Predicting with plain torch, which gives the same results more slowly.")
-
-
-@cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=4)
+        raise SettingError(f"{owner.owner}: {remedy}.")
+    owner.once(module, f"{remedy}. Predicting with plain torch, which gives the same results more slowly.")

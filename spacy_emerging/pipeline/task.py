@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +11,7 @@ from spacy.tokens import Doc, Token
 from spacy.training import Example, validate_examples
 
 from ..linearizations.base import Linearization
+from ..notices import Notices
 from ..types import GoldLabels, LabelTuple
 from .model import Cut, Unit
 
@@ -116,10 +116,10 @@ def given_sentences(doc: Doc, owner: Task) -> Cut:
     """
     if len(doc) > 1 and not doc.has_annotation("SENT_START") and not owner.warned_of_boundaries:
         owner.warned_of_boundaries = True
-        warnings.warn(
-            f"emerging_{owner.name}: a Doc has no sentence boundaries and is treated as one sentence; add a component that sets them, such "
-            f"as 'senter', 'sentencizer' or 'emerging_parser', before this one (warned once).",
-            stacklevel=2,
+        Notices(f"emerging_{owner.name}").once(
+            "boundaries",
+            "a Doc has no sentence boundaries and is treated as one sentence; add a component that sets them, such as 'senter', "
+            "'sentencizer' or 'emerging_parser', before this one (warned once).",
         )
     return Cut(numpy.where(doc.to_array("SENT_START").astype("int64") == 1, 1, -1))
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from spacy_emerging.bridge import precision
+from spacy_emerging.errors import SettingError
 
 from .encoders import PRESENT, WIDTH, assert_close, assert_same, each_direction, each_encoder, ready, sequences, torch_module
 
@@ -47,12 +48,54 @@ def test_unsupported_precision_warns_once_and_runs_in_float32(name: str, amp: st
     plain = ready(name)
     model = ready(name, amp=amp).from_bytes(plain.to_bytes())
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
+        warnings.simplefilter("always")  # once is of our own doing
         outputs, backprop = model.begin_update(sequences(5, 2))
         backprop(outputs)
         predicted = model.predict(sequences(5, 2))
     assert [amp in str(warning.message) for warning in caught] == [True]
     assert_same(predicted, plain.predict(sequences(5, 2)))
+    # and another encoder of the same kind is told, too
+    with pytest.warns(UserWarning, match=f"^{name}: amp = '{amp}' has no native support"):
+        ready(name, amp=amp).predict(sequences(2))
+
+
+# Missing kernels
+
+
+WITHOUT_KERNELS = ("LSTMEncoder", "TransformerEncoder")
+"""Encoders of which no vendor has kernels of his own."""
+
+by_kernels = pytest.mark.parametrize(
+    "name", [pytest.param(name, id=name.split(".")[1]) for name in PRESENT if name.split(".")[1] not in WITHOUT_KERNELS]
+)
+
+
+@by_kernels
+def test_kernels_that_are_missing_are_told_to_each_layer_once(name: str) -> None:
+    """Given two pipelines that were trained with the vendors' kernels, on a machine without: each warns once and predicts all the same."""
+    plain = ready(name, backend="torch", depth=2)
+    for _ in range(2):
+        model = ready(name, backend="cuda", depth=2).from_bytes(plain.to_bytes())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            predicted = [model.predict(sequences(5, 2)) for _ in range(2)]
+        assert [str(warning.message).startswith(f"{name}: setting 'backend' is 'cuda'") for warning in caught] == [True]
+        assert_same(predicted[1], plain.predict(sequences(5, 2)))
+
+
+@by_kernels
+def test_training_without_the_kernels_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SettingError, match=f"^{name}: .*spacy-emerging\\[cuda\\]"):
+        ready(name, backend="cuda").begin_update(sequences(3))
+
+
+@pytest.mark.parametrize("short", WITHOUT_KERNELS)
+def test_where_no_kernels_exist_the_setting_has_no_effect_and_says_so(short: str) -> None:
+    name = f"spacy-emerging.{short}.v1"
+    with pytest.warns(UserWarning, match=f"^{name}: setting 'backend' is 'cuda', which has no effect") as caught:
+        model = ready(name, backend="cuda")
+        model.begin_update(sequences(3))
+    assert len(caught) == 1
 
 
 @each_direction

@@ -159,7 +159,7 @@ def test_training_with_cuda_on_a_cpu_is_an_error_and_prediction_a_warning():
     module, tokens, layout = forward_module(backend="cuda"), torch.randn(4, 32), Layout([4])
     with pytest.raises(SettingError, match=r"mamba_ssm.*spacy-emerging\[cuda\]"):
         module(tokens, layout)
-    backend._warn_once.cache_clear()
+    backend.BARE.given.clear()
     with pytest.warns(UserWarning, match="mamba_ssm"):
         predicted = module.eval()(tokens, layout)
     torch.testing.assert_close(predicted, forward_module(backend="torch").eval()(tokens, layout))

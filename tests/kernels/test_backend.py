@@ -8,6 +8,7 @@ import pytest
 
 from spacy_emerging.errors import SettingError
 from spacy_emerging.kernels import backend
+from spacy_emerging.notices import Notices, on_behalf_of
 
 GPU = types.SimpleNamespace(is_cuda=True)
 CPU = types.SimpleNamespace(is_cuda=False)
@@ -16,10 +17,10 @@ CPU = types.SimpleNamespace(is_cuda=False)
 @pytest.fixture(autouse=True)
 def forget():
     backend.importable.cache_clear()
-    backend._warn_once.cache_clear()
+    backend.BARE.given.clear()
     yield
     backend.importable.cache_clear()
-    backend._warn_once.cache_clear()
+    backend.BARE.given.clear()
 
 
 @pytest.fixture
@@ -56,6 +57,27 @@ def test_prediction_with_cuda_but_without_kernels_warns_once():
         assert backend.choose("cuda", "no_such_kernels", GPU, training=False) == "torch"
         assert backend.choose("cuda", "no_such_kernels", GPU, training=False) == "torch"
     assert len(caught) == 1
+
+
+def test_every_layer_is_warned_for_itself_and_named():
+    """Given two layers that run one after the other, as in two pipelines of one process, each is told once."""
+    layers = [Notices("one"), Notices("other")]
+    with pytest.warns(UserWarning) as caught:
+        for layer in layers * 2:
+            with on_behalf_of(layer):
+                backend.choose("cuda", "no_such_kernels", GPU, training=False)
+    assert [str(warning.message).partition(":")[0] for warning in caught] == ["one", "other"]
+    with on_behalf_of(layers[0]), pytest.raises(SettingError, match="^one: .*no_such_kernels"):
+        backend.choose("cuda", "no_such_kernels", GPU, training=True)
+
+
+def test_pythons_own_filter_does_not_swallow_the_second_layers_warning():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            with on_behalf_of(Notices("same name")):
+                backend.choose("cuda", "no_such_kernels", GPU, training=False)
+    assert len(caught) == 2
 
 
 def test_a_broken_vendor_module_counts_as_missing(tmp_path, monkeypatch):
