@@ -58,6 +58,15 @@ def deepest(words: Sequence[int], gaps: Sequence[int]) -> int:
     return greatest
 
 
+def scores_of_tags(scores: numpy.ndarray, labels: Sequence[str], tags: Sequence[str]) -> numpy.ndarray:
+    """(n, K) scores of labels as (n, number of tags) scores of the tags, -inf where no label is the tag."""
+    result = numpy.full((len(scores), len(tags)), -numpy.inf)
+    for k, label in enumerate(labels):
+        if label in tags:
+            result[:, tags.index(label)] = scores[:, k]
+    return result
+
+
 def best_legal(words: numpy.ndarray, gaps: numpy.ndarray, max_depth: int) -> tuple[list[int], list[int]]:
     """The legal tags with the largest sum of scores among those that need no depth above `max_depth` (at least 1). Exact.
 

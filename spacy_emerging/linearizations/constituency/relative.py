@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import check_flag
 from ..columns import whole_number
 from .levels import LevelLabels
 
@@ -17,9 +18,11 @@ class RelativeConstituency(LevelLabels):
     root_label: whether a word that shares nothing with the next one but the whole sentence has "ROOT" in place of a difference,
         which keeps the number of labels small: differences down to the root are large and rare (as in the paper's experiments).
     Coverage: every tree.
+    Raises SettingError for another root_label.
     """
 
     def __init__(self, root_label: bool = True) -> None:
+        check_flag("RelativeConstituency", "root_label", root_label)
         self.root_label = root_label
 
     def _write(self, levels: Sequence[int]) -> list[str]:

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy
 
-from ...errors import SettingError, check_choice
+from ...errors import check_choice, check_whole
 from ...structures import ConstituencyTree, Span
 from ...types import LabelTuple
 from ..base import Decoded, Linearization
 from ..columns import columns
-from ..depth_search import LEFT, RIGHT, best_legal, deepest, nearest_legal
+from ..depth_search import LEFT, RIGHT, best_legal, deepest, nearest_legal, scores_of_tags
 from .chains import NO_CHAIN, restored
 from .levels import Gaps
 
@@ -41,8 +41,7 @@ class TetraTagConstituency(Linearization[ConstituencyTree]):
 
     def __init__(self, search: str = "exact", max_depth: int = 64) -> None:
         check_choice("TetraTagConstituency", "search", search, ("exact", "greedy"))
-        if not isinstance(max_depth, int) or max_depth < 1:
-            raise SettingError(f"TetraTagConstituency: setting 'max_depth' is {max_depth!r}, but must be a whole number of at least 1.")
+        check_whole("TetraTagConstituency", "max_depth", max_depth)
         self.search = search
         self.max_depth = max_depth
 
@@ -82,23 +81,14 @@ class TetraTagConstituency(Linearization[ConstituencyTree]):
         n = len(scores[0])
         if self.search == "greedy" or not n:
             return super().decode_scores(scores, vocab)
-        by_word = _scores_of(scores[0], vocab[0], WORD_TAGS)
-        by_gap = _scores_of(scores[1], vocab[1], GAP_TAGS)[:-1]
+        by_word = scores_of_tags(scores[0], vocab[0], WORD_TAGS)
+        by_gap = scores_of_tags(scores[1], vocab[1], GAP_TAGS)[:-1]
         words, gaps = best_legal(by_word, by_gap, self.max_depth)
         tags = [WORD_TAGS[tag] for tag in words], [*(GAP_TAGS[tag] for tag in gaps), LAST_GAP]
         best = [[names[k] for k in numpy.argmax(by_label, axis=1).tolist()] for by_label, names in zip(scores, vocab, strict=True)]
         decoded = self.decode(list(zip(*tags, best[2], best[3], strict=True)))
         changed = sum(tag != other for f in (0, 1) for tag, other in zip(tags[f], best[f], strict=True))
         return Decoded(decoded.structure, decoded.repairs + changed)
-
-
-def _scores_of(scores: numpy.ndarray, labels: Sequence[str], tags: Sequence[str]) -> numpy.ndarray:
-    """(n, K) scores of labels as (n, number of tags) scores of the tags, -inf where no label is the tag."""
-    result = numpy.full((len(scores), len(tags)), -numpy.inf)
-    for k, label in enumerate(labels):
-        if label in tags:
-            result[:, tags.index(label)] = scores[:, k]
-    return result
 
 
 def _tags_of(levels: Sequence[int]) -> tuple[list[int], list[int], list[bool]]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy
 
-from ...errors import SettingError, check_choice
+from ...errors import check_choice, check_whole
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded, Linearization
 from ..columns import columns
-from ..depth_search import LEFT, RIGHT, best_legal, deepest, nearest_legal
+from ..depth_search import LEFT, RIGHT, best_legal, deepest, nearest_legal, scores_of_tags
 from .pseudo_projective import check_scheme, lift, restore
 from .repair import known_deprels
 
@@ -40,8 +40,7 @@ class HexaTagDependency(Linearization[DependencyTree]):
     def __init__(self, pseudo_projective: str | None = None, search: str = "exact", max_depth: int = 64) -> None:
         self.pseudo_projective = check_scheme("HexaTagDependency", pseudo_projective)
         check_choice("HexaTagDependency", "search", search, ("exact", "greedy"))
-        if not isinstance(max_depth, int) or max_depth < 1:
-            raise SettingError(f"HexaTagDependency: setting 'max_depth' is {max_depth!r}, but must be a whole number of at least 1.")
+        check_whole("HexaTagDependency", "max_depth", max_depth)
         self.search = search
         self.max_depth = max_depth
 
@@ -82,8 +81,8 @@ class HexaTagDependency(Linearization[DependencyTree]):
         n = len(scores[0])
         if self.search == "greedy" or not n:
             return super().decode_scores(scores, vocab)
-        by_word = _scores_of(scores[0], vocab[0], WORD_TAGS)
-        by_gap = _scores_of(scores[1], vocab[1], GAP_TAGS)[:-1]
+        by_word = scores_of_tags(scores[0], vocab[0], WORD_TAGS)
+        by_gap = scores_of_tags(scores[1], vocab[1], GAP_TAGS)[:-1]
         by_side = by_gap.reshape(n - 1, 2, 2)  # [gap, left or right child, side of the head]
         words, gaps = best_legal(by_word, by_side.max(axis=2), self.max_depth)
         side_of = by_side.argmax(axis=2)[numpy.arange(n - 1), gaps].tolist()
@@ -93,15 +92,6 @@ class HexaTagDependency(Linearization[DependencyTree]):
         changed = sum(vocab[0][k] != WORD_TAGS[word] for k, word in zip(numpy.argmax(scores[0], axis=1).tolist(), words, strict=True))
         changed += sum(vocab[1][k] != tag for k, tag in zip(numpy.argmax(scores[1], axis=1).tolist(), tags, strict=True))
         return Decoded(decoded.structure, decoded.repairs + changed)
-
-
-def _scores_of(scores: numpy.ndarray, labels: Sequence[str], tags: Sequence[str]) -> numpy.ndarray:
-    """(n, K) scores of labels as (n, number of tags) scores of the tags, -inf where no label is the tag."""
-    result = numpy.full((len(scores), len(tags)), -numpy.inf)
-    for k, label in enumerate(labels):
-        if label in tags:
-            result[:, tags.index(label)] = scores[:, k]
-    return result
 
 
 def _tags_of(heads: Sequence[int]) -> tuple[list[int], list[int], list[str]]:

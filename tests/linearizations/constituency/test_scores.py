@@ -70,6 +70,8 @@ def test_settings_that_cannot_work_are_named() -> None:
         TetraTagConstituency(max_depth=0)
     with pytest.raises(SettingError, match="TetraTagConstituency: setting 'search' is 'beam'"):
         TetraTagConstituency(search="beam")
+    with pytest.raises(SettingError, match="RelativeConstituency: setting 'root_label' is 'no'"):
+        RelativeConstituency(root_label="no")
 
 
 def test_all_gaps_of_a_node_vote_on_its_label_with_their_scores() -> None:
