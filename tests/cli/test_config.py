@@ -23,6 +23,7 @@ from spacy_emerging.cli import fragments
 from spacy_emerging.cli.app import app
 from spacy_emerging.cli.compose import Choices, compose
 from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, set_graph_arcs
+from spacy_emerging.corpus.convert import convert, vocabulary
 from spacy_emerging.registry import ARCHITECTURES, FACTORIES
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +141,14 @@ def test_words_can_be_embedded_by_their_characters():
     assert config["components"]["tok2vec"]["model"]["embed"]["@architectures"] == "spacy.CharacterEmbed.v2"
 
 
+def test_characters_are_embedded_as_their_task_says_unless_the_user_does():
+    config = printed("--encoder", "lstm", "--task", "segmenter", "--lang", "zh")
+    assert config["nlp"]["tokenizer"] == {"@tokenizers": "spacy-emerging.CharacterTokenizer.v1"}
+    assert "SPACY" in config["components"]["tok2vec"]["model"]["embed"]["attrs"]
+    config = printed("--encoder", "lstm", "--task", "segmenter", "--lang", "zh", "--embed", "words")
+    assert config["components"]["tok2vec"]["model"]["embed"]["@architectures"] == "spacy-emerging.WordEmbed.v1"
+
+
 def test_gpu_chooses_the_memory_pool():
     assert printed("--encoder", "lstm", "--task", "tagger", "--gpu")["system"]["gpu_allocator"] == "pytorch"
     assert printed("--encoder", "lstm", "--task", "tagger")["system"]["gpu_allocator"] is None
@@ -166,6 +175,7 @@ def test_output_writes_what_would_be_printed(tmp_path):
         (["--encoder", "lstm", "--task", "parser", "--linearization", "SpanTags"], ["linearization", "'SpanTags'", "'RelativeDependency'"]),
         (["--encoder", "lstm", "--task", "parser", "--linearization", "NoDependency"], ["'NoDependency'", "'BracketingDependency'"]),
         (["--encoder", "lstm", "--task", "tagger", "--linearization", "SpanTags"], ["tagger", "--linearization"]),
+        (["--encoder", "lstm", "--task", "tagger,segmenter"], ["'segmenter'", "cannot share an encoder"]),
         (["--encoder", "lstm", "--task", "parser", "--width", 7], ["width", "7", "even"]),
         (["--encoder", "lstm", "--task", "parser", "--direction", "up"], ["direction", "'up'", "'forward'"]),
         (["--encoder", "lstm", "--task", "parser", "--vectors", "no_such_package"], ["vectors", "'no_such_package'", "spacy init vectors"]),
@@ -216,6 +226,19 @@ def test_every_encoder_trains_from_its_config(encoder, corpus, tmp_path):
     nlp = train_briefly(config, corpus, tmp_path / "out")
     doc = nlp("Ann sees Bob.")
     assert doc.has_annotation("DEP") and doc.has_annotation("TAG") and doc.has_annotation("MORPH")
+
+
+def test_a_segmenter_trains_from_its_config(tmp_path):
+    # given segmented text, and a config with the tokenizer of another language replaced
+    (tmp_path / "train.seg").write_text("我 喜欢 北京 。\n你 喜欢 我 。\n" * 10, encoding="utf-8")
+    convert(tmp_path / "train.seg", tmp_path / "corpus.spacy", vocabulary("zh"))
+    config = compose(Choices(encoder="lstm", tasks=["segmenter"], lang="zh", width=16, depth=1))
+    config["training"]["optimizer"]["learn_rate"] = 0.03
+    # when it is trained and loaded
+    nlp = train_briefly(config, tmp_path / "corpus.spacy", tmp_path / "out", steps=30)
+    # then it finds the words, and the scores tell it
+    assert [token.text for token in nlp("我喜欢北京。")] == ["我", "喜欢", "北京", "。"]
+    assert nlp.meta["performance"]["segments_f"] == nlp.meta["performance"]["token_f"] == 1.0
 
 
 def test_a_new_fragment_is_a_new_choice(monkeypatch, tmp_path):
