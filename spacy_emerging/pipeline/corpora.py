@@ -9,7 +9,7 @@ from spacy.language import Language
 
 from ..errors import SettingError
 
-STOCK_READER = "spacy.Corpus.v1"
+STOCK_READER, OUR_READER = "spacy.Corpus.v1", "spacy-emerging.Corpus.v1"
 CUTTING = ("gold_preproc", "max_length")
 """Its settings that cut Docs into sentences by `Span.as_doc()`, which drops user data and `doc.spans`."""
 
@@ -23,8 +23,13 @@ def refuse_stock_cuts(nlp: Language | None, name: str, lost: str) -> None:
     for corpus, setting in _cutting("corpora", corpora):
         raise SettingError(
             f"{name}: the setting '{setting}' of [{corpus}] makes {STOCK_READER} cut Docs into sentences without {lost}; put "
-            f'@readers = "spacy-emerging.Corpus.v1" there, which keeps it.'
+            f'@readers = "{OUR_READER}" there, which keeps it.'
         )
+
+
+def hint(lost: str) -> str:
+    """What to think of where a corpus seems to lack `lost`; "" for what no reader loses."""
+    return f" (spaCy's own reader loses {lost} when it cuts sentences; {OUR_READER} keeps it)" if lost else ""
 
 
 def _cutting(path: str, block: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Decoded, Linearization
 from ..types import UnitScores
-from .corpora import refuse_stock_cuts
+from .corpora import hint, refuse_stock_cuts
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
@@ -83,7 +83,7 @@ class Labeler(CheckedPipe):
         if label in self.labels:
             return 0
         if self._initialized:
-            raise ValueError(Errors.E922.format(name=self.name, nO=len(self.labels)))
+            raise ValueError(Errors.E922.format(name=self.name, nO=sum(map(len, self.cfg["labels"].values()))))
         self._set_labels(self.task.with_label(self.cfg["labels"], label))
         return 1
 
@@ -97,7 +97,7 @@ class Labeler(CheckedPipe):
 
     def _prepare(self) -> None:
         self.task.prepare(self.cfg["labels"])
-        self.index = LabelIndex(self.name, self.cfg["labels"], self.task.user_fields)
+        self.index = LabelIndex(self.name, self.cfg["labels"], self.task.user_fields, self.task.user_name)
         self.gold = GoldCache(self.task, self.index)
 
     # Training
@@ -121,7 +121,7 @@ class Labeler(CheckedPipe):
         if empty or not self.cfg["labels"]:
             raise LabelError(
                 f"{self.name}: no labels for field '{', '.join(empty or self.task.fields)}' in the training data; check that the corpus is "
-                f"annotated for this component, add labels with add_label, or pass initialize(labels=...)."
+                f"annotated for this component{hint(self.task.lost_by_as_doc)}, add labels with add_label, or pass initialize(labels=...)."
             )
         sample = [example.x for example in islice(get_examples(), 10)]
         initialize_model(self.model, sample, fields_of(self.task.linearization, self.cfg["labels"]), self.task.cuts_sentences)
