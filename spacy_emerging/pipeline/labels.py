@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy
 
@@ -20,13 +20,21 @@ class LabelIndex:
     owner: the component's name, for messages. labels: field to labels.
     user_fields: fields whose labels users give themselves (tags, relations): an unknown one is an error; a label that is
     derived from a structure (a bracket string) and was not seen at initialize only counts as not annotated, with one warning.
+    user_name: what users call a label of a user field, which may be part of a tag.
     """
 
-    def __init__(self, owner: str, labels: Mapping[str, Sequence[str]], user_fields: frozenset[str]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        labels: Mapping[str, Sequence[str]],
+        user_fields: frozenset[str],
+        user_name: Callable[[str, str], str],
+    ) -> None:
         self.owner = owner
         self.fields = tuple(labels)
         self.labels = [list(labels[field]) for field in self.fields]
         self.user_fields = user_fields
+        self.user_name = user_name
         self.unseen = 0
         self._ids = [{label: i for i, label in enumerate(field)} for field in self.labels]
 
@@ -46,8 +54,8 @@ class LabelIndex:
         field = self.fields[f]
         if field in self.user_fields:
             raise LabelError(
-                f"{self.owner}: label {label!r} of field '{field}' was not seen at initialize; initialize with data or a labels "
-                f"file that has it."
+                f"{self.owner}: label {self.user_name(field, label)!r} of field '{field}' was not seen at initialize; initialize with "
+                f"data or a labels file that has it."
             )
         if not self.unseen:
             warnings.warn(

@@ -59,6 +59,9 @@ class NERTask(Task):
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
         return types_of(self.linearization, vocabulary.get(self.fields[0], ()))
 
+    def user_name(self, field: str, label: str) -> str:
+        return next(iter(types_of(self.linearization, [label])), label)
+
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
         field = self.fields[0]
         return {field: all_tags(self.linearization, sorted({*self.labels(vocabulary), label}))}

@@ -118,6 +118,9 @@ class SpansTask(Task):
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
         return types_of(self.tags, {tag for tags in vocabulary.values() for tag in tags})
 
+    def user_name(self, field: str, label: str) -> str:
+        return next(iter(types_of(self.tags, [label])), label)
+
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
         return self.vocabulary({field: {*vocabulary.get(field, ()), *all_tags(self.tags, [label])} for field in self.fields})
 

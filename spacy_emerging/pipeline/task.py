@@ -86,6 +86,10 @@ class Task(ABC):
         """The labels as users know them, without what the encoding adds."""
         return [label for field in self.fields if field in self.user_fields for label in vocabulary[field]]
 
+    def user_name(self, field: str, label: str) -> str:
+        """What users call a label of one of the `user_fields`, for messages."""
+        return label
+
     def with_label(self, vocabulary: Mapping[str, Sequence[str]], label: str) -> dict[str, list[str]]:
         """The vocabulary with one more user-level label, for `add_label`; only tasks of a single field know how."""
         (field,) = self.fields

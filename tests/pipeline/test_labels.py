@@ -52,7 +52,7 @@ def test_initialize_from_label_data_learns_the_same(case: Case, learned: Learned
     """Given the labels of one pipeline, when another is initialized from them without reading the corpus, it learns the corpus."""
     label_data = learned(case)[0].get_pipe("labeler").label_data
     nlp = blank()
-    data = examples(nlp.vocab)
+    data = case.examples(nlp.vocab)
     pipe = case.add_to(nlp)
 
     unannotated = [Example(bare(example.reference), bare(example.reference)) for example in data]
@@ -74,7 +74,7 @@ def test_a_labels_file_with_a_missing_field_is_an_error(case: Case, learned: Lea
     without_first = {field: labels for field, labels in label_data.items() if field != first}
 
     with pytest.raises(LabelError, match=f"labeler: initialize.labels=.*lacks the field '{first}'"):
-        pipe.initialize(lambda: examples(nlp.vocab), nlp=nlp, labels=without_first)
+        pipe.initialize(lambda: case.examples(nlp.vocab), nlp=nlp, labels=without_first)
 
 
 @pytest.mark.parametrize("id", ONE_FIELD)
@@ -149,8 +149,10 @@ def test_added_labels_stand_beside_those_of_the_corpus(id: str, case_named, lear
 def test_add_label_after_initialize_is_refused(id: str, case_named, learned: Learned) -> None:
     pipe = learned(case_named(id))[0].get_pipe("labeler")
 
-    with pytest.raises(ValueError, match="E922"):
+    size = len(pipe.label_data[pipe.task.fields[0]])
+    with pytest.raises(ValueError, match=f"E922.*output dimension of {size} "):
         pipe.add_label("NEW")
+    assert pipe.model.get_dim("nO") == size
     assert pipe.add_label(pipe.labels[0]) == 0
     with pytest.raises(ValueError, match="E187"):
         pipe.add_label(9)
@@ -177,6 +179,18 @@ def test_an_unknown_label_of_the_users_is_an_error_that_names_it(id: str, case_n
     doc[0]._.set(EXTENSION, "UNKNOWN")
 
     with pytest.raises(LabelError, match="(?i)labeler: label '[^']*unknown' of field .* was not seen at initialize"):
+        nlp.update([Example(bare(doc), doc)])
+
+
+@pytest.mark.parametrize("id", ["ner", "spans"])
+def test_an_unknown_span_type_is_named_without_its_prefix(id: str, case_named) -> None:
+    """Given an entity of one word, whose tag would be U-NEW, the message names what stands in the corpus."""
+    nlp, _ = initialized(case_named(id))
+    doc = Doc(nlp.vocab, words=["Anna", "lives"])
+    doc.set_ents([Span(doc, 0, 1, label="NEW")])
+    doc.spans["sc"] = [Span(doc, 0, 1, label="NEW")]
+
+    with pytest.raises(LabelError, match="labeler: label 'NEW' of field"):
         nlp.update([Example(bare(doc), doc)])
 
 
