@@ -194,6 +194,8 @@ def test_labels_of_any_characters_come_back(make: type[Linearization]) -> None:
         # A left child without a label is not there; the whole may have none.
         ("TetraTag", ["l L S", "l L", "r R", "r end"], [("S", 0, 4)], 1),
         ("TetraTag", ["l L", "r end"], [], 0),
+        # What follows the last word is no gap.
+        ("TetraTag", ["l L S", "r L"], [("S", 0, 2)], 1),
         # The rightmost chain has no node 7; nor is there anything to juxtapose to word 1.
         ("Juxtaposed", ["0 NP", "7"], [("NP", 0, 2)], 1),
         ("Juxtaposed", ["0 NP S", "1 VP S"], [("NP", 0, 1), ("VP", 1, 2), ("S", 0, 2)], 1),
