@@ -12,16 +12,21 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.vocab import Vocab
 from thinc.api import Adam, fix_random_seed
 
 from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, graph_arcs
+from spacy_emerging.pipeline.characters import Characters
 from spacy_emerging.pipeline.labeler import Labeler
 
-from .corpus import EXTENSION, SPANS_KEY, examples
+from .corpus import EXTENSION, SPANS_KEY, examples, joined_examples
 
 WIDTH = 16
 GRAPH_SCORES = ("graph_f", "graph_p", "graph_r", "graph_unlabeled_f", "graph_exact_match", "graph_well_formed")
 CONSTITUENTS_SCORES = ("constituents_f", "constituents_p", "constituents_r", "constituents_complete_match", "constituents_well_formed")
+
+SEGMENTS_SCORES = ("segments_f", "segments_p", "segments_r", "token_acc", "token_f")
+BLANKS = {"@linearizations": "spacy-emerging.SegmentTags.v1", "scheme": "bmesx"}
 
 EMBED = {
     "@architectures": "spacy.MultiHashEmbed.v2",
@@ -46,6 +51,7 @@ class Case:
     """A component and its settings; `read` gives what it writes on a Doc, `scores` the accuracies that are 1 on the corpus.
 
     sentencizer: whether it wants one before it, which finds the sentences of the corpus.
+    characters: whether its tokens are characters, in a corpus without blanks.
     """
 
     id: str
@@ -54,12 +60,24 @@ class Case:
     scores: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
     sentencizer: bool = False
+    characters: bool = False
+
+    def prepare(self, nlp: Language) -> None:
+        """Adds what the component wants before it."""
+        if self.sentencizer:
+            nlp.add_pipe("sentencizer")
+        if self.characters:
+            nlp.tokenizer = Characters(nlp.vocab)
+            nlp.config = nlp.config.merge({"nlp": {"tokenizer": {"@tokenizers": "spacy-emerging.CharacterTokenizer.v1"}}})
+
+    def examples(self, vocab: Vocab) -> list[Example]:
+        """The corpus."""
+        return joined_examples(vocab) if self.characters else examples(vocab)
 
     def add_to(self, nlp: Language, tok2vec: dict[str, Any] = TOK2VEC, name: str = "labeler", **settings: Any) -> Labeler:
         """Adds the component under `name`."""
         config = {"model": labeler_model(tok2vec), **self.settings, **settings}
-        if self.sentencizer:
-            nlp.add_pipe("sentencizer")
+        self.prepare(nlp)
         pipe = nlp.add_pipe(self.factory, name=name, config=config)
         assert isinstance(pipe, Labeler)
         return pipe
@@ -88,6 +106,10 @@ def read_parse(doc: Doc) -> Any:
 
 def read_graph(doc: Doc) -> Any:
     return graph_arcs(doc)
+
+
+def read_words(doc: Doc) -> Any:
+    return [token.text for token in doc]
 
 
 def read_constituents(doc: Doc) -> Any:
@@ -119,9 +141,11 @@ CASES = [
         {"linearization": {"@linearizations": "spacy-emerging.RelativeConstituency.v1"}},
         sentencizer=True,
     ),
+    Case("segmenter", "emerging_segmenter", read_words, SEGMENTS_SCORES, characters=True),
+    Case("segmenter-blanks", "emerging_segmenter", read_words, SEGMENTS_SCORES, {"linearization": BLANKS}, characters=True),
 ]
 
-REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser", "graph", "constituency")
+REPRESENTATIVE = ("tag+pos+morph", "ner", "spans", "parser", "graph", "constituency", "segmenter")
 """One case per component. Tests that train for long run on these every time, and on the others where slow tests run."""
 
 by_representative_case = pytest.mark.parametrize(
@@ -148,7 +172,7 @@ def train(nlp: Language, data: list[Example], steps: int = 60, learn_rate: float
 def initialized(case: Case, **settings: Any) -> tuple[Language, list[Example]]:
     """A pipeline of one component, ready to be trained, and its corpus."""
     nlp = blank()
-    data = examples(nlp.vocab)
+    data = case.examples(nlp.vocab)
     case.add_to(nlp, **settings)
     nlp.initialize(lambda: data)
     return nlp, data

@@ -9,6 +9,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY, set_graph_arcs
+from spacy_emerging.pipeline.characters import Characters
 from spacy_emerging.structures import ConstituencyTree
 
 SENTENCES = [
@@ -67,6 +68,8 @@ DOCS = [(0, 1, 2, 3, 4), (4, 1), (3, 0)]
 
 SPANS_KEY = "sc"
 EXTENSION = "casing"
+CHARACTERS = "characters"
+"""Key in `doc.user_data` of references that are predicted on character by character."""
 
 Row = tuple[str, ...]
 
@@ -113,8 +116,22 @@ def overlapping_spans(sentence: Span) -> list[Span]:
 
 
 def bare(doc: Doc) -> Doc:
-    """The same tokens without annotation."""
+    """What is predicted on: the same tokens without annotation, or the characters of a Doc whose words are to be found."""
+    if doc.user_data.get(CHARACTERS):
+        return Characters(doc.vocab)(doc.text)
     return Doc(doc.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+
+
+def joined_doc(vocab: Vocab, sentences: Sequence[int]) -> Doc:
+    """A Doc whose words are not separated by blanks."""
+    words = [row[0] for sentence in sentences for row in rows(sentence)]
+    return Doc(vocab, words=words, spaces=[False] * len(words), user_data={CHARACTERS: True})
+
+
+def joined_examples(vocab: Vocab) -> list[Example]:
+    """All Docs of the corpus without blanks, each with its characters to be predicted on."""
+    references = [joined_doc(vocab, sentences) for sentences in DOCS]
+    return [Example(bare(reference), reference) for reference in references]
 
 
 def examples(vocab: Vocab) -> list[Example]:

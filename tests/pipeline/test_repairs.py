@@ -71,10 +71,10 @@ def test_docs_that_others_annotated_tell_nothing(case_named, learned: Learned) -
     assert pipe.score([*gold, Example(nlp(bare(data[0].reference)), data[0].reference)])["dep_well_formed"] == 1.0
 
 
-TREES_AND_GRAPHS = ("emerging_parser", "emerging_graph", "emerging_constituency")
+WITH_PREFIX = ("emerging_parser", "emerging_graph", "emerging_constituency", "emerging_segmenter")
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.factory not in TREES_AND_GRAPHS], ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [case for case in CASES if case.factory not in WITH_PREFIX], ids=lambda case: case.id)
 def test_tasks_without_a_prefix_have_spacys_keys_alone(case, learned: Learned) -> None:
     nlp, data = learned(case)
 
