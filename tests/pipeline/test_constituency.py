@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
 import pytest
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_emerging.corpus.annotations import CONSTITUENTS_KEY
+from spacy_emerging.corpus.ptb import read_ptb
 from spacy_emerging.errors import SettingError
 from spacy_emerging.pipeline.extensions import ensure_extensions
 from spacy_emerging.structures import ConstituencyTree
 
-from .cases import blank, initialized, labeler_model, read_constituents
+from .cases import blank, initialized, labeler_model, read_constituents, train
 from .conftest import Learned, copied
 from .corpus import TREES, bare, gold_doc
 
+SAMPLE = Path(__file__).parents[2] / "assets" / "sample"
 ENCODINGS = ["Absolute", "Relative", "Dynamic", "TetraTag", "Juxtaposed"]
 
 
@@ -155,6 +160,32 @@ def test_a_change_of_the_reference_is_noticed(case_named) -> None:
     before = pipe.gold.encoded(example).ids[0].tolist()
     example.reference.spans[CONSTITUENTS_KEY] = list(example.reference.spans[CONSTITUENTS_KEY])[:3]
     assert pipe.gold.encoded(example).ids[0].tolist() != before
+
+
+# Learning
+
+
+@pytest.mark.parametrize(
+    "encoding", ["TetraTag", *(pytest.param(name, marks=pytest.mark.slow) for name in ENCODINGS if name != "TetraTag")]
+)
+def test_trees_of_the_sample_corpus_are_learned_by_heart(case_named, encoding: str) -> None:
+    # given six sentences of the bundled bracket file, in Docs whose boundaries are given
+    nlp = blank()
+    pipe = case_named("constituency").add_to(nlp, linearization={"@linearizations": f"spacy-emerging.{encoding}Constituency.v1"})
+    references = list(islice(read_ptb(SAMPLE / "dev.brackets", nlp.vocab, n_sents=3), 2))
+    data = [Example(cut_like(reference), reference) for reference in references]
+    nlp.initialize(lambda: data)
+    # when the component sees them often
+    train(nlp, data, steps=80)
+    # then it gives them back
+    for reference in references:
+        assert read_constituents(pipe(cut_like(reference))) == read_constituents(reference)
+
+
+def cut_like(reference: Doc) -> Doc:
+    """The words and sentence boundaries of a Doc."""
+    words = [token.text for token in reference]
+    return Doc(reference.vocab, words=words, sent_starts=[bool(token.is_sent_start) for token in reference])
 
 
 # Labels, settings
