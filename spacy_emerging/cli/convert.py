@@ -33,7 +33,7 @@ def convert(
     format: Annotated[Format, typer.Option(help="How the input is written; auto goes by the extension.")] = Format.auto,
     lang: Annotated[str, typer.Option(help="Language code of the vocabulary; xx is spaCy's multi-language one.")] = "xx",
 ) -> None:
-    """Convert CoNLL-U, bracketed trees, segmented text, or token-per-line files with chunk tags to a .spacy file; or back to text."""
+    """Convert CoNLL-U, SDP, bracketed trees, segmented text, or token-per-line files with chunk tags to a .spacy file; or back to text."""
     # spaCy takes seconds to import, which --help need not wait for.
     from rich.console import Console
     from rich.markup import escape
@@ -46,7 +46,8 @@ def convert(
     Console().print(
         f"[green]Wrote[/green] {escape(str(output))}: {written.docs:,} docs, {written.sentences:,} sentences, "
         f"{written.tokens:,} tokens, {written.entities:,} entities"
-        + (f", {written.constituents:,} constituents" if written.constituents else ""),
+        + (f", {written.constituents:,} constituents" if written.constituents else "")
+        + (f", {written.arcs:,} arcs of graphs" if written.arcs else ""),
         soft_wrap=True,
         highlight=False,
     )

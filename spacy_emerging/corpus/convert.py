@@ -11,7 +11,7 @@ from spacy.util import get_lang_class
 from spacy.vocab import Vocab, create_vocab
 
 from ..errors import CorpusError, SettingError, check_choice
-from .annotations import CONSTITUENTS_KEY, sentence_units
+from .annotations import CONSTITUENTS_KEY, graph_arcs, sentence_units
 from .bmes import read_bmes
 from .conllu import read_conllu
 from .conllu_writer import write_conllu
@@ -83,6 +83,7 @@ class Summary:
     tokens: int = 0
     entities: int = 0
     constituents: int = 0
+    arcs: int = 0
 
     def add(self, doc: Doc) -> None:
         """Counts one more Doc."""
@@ -91,6 +92,7 @@ class Summary:
         self.tokens += len(doc)
         self.entities += len(doc.ents)
         self.constituents += len(doc.spans.get(CONSTITUENTS_KEY, ()))
+        self.arcs += len(graph_arcs(doc) or ())
 
 
 def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str = AUTO) -> Iterator[Doc]:

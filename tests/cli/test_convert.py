@@ -60,6 +60,21 @@ def test_a_spacy_file_becomes_text_again(tmp_path, output):
     assert rows == [line.split("\t")[:9] for line in CONLLU.strip().splitlines()] * 12
 
 
+def test_graphs_go_from_conllu_to_sdp_and_back(tmp_path, output):
+    # given the enhanced graphs of the sample corpus, as SDP columns
+    run(SAMPLE / "dev.conllu", output)
+    result = run(output, tmp_path / "a.sdp")
+    assert result.exit_code == 0, result.output
+    assert "20 docs, 207 sentences" in result.stdout
+    assert "arcs of graphs" in result.stdout
+    # when these are read and written once more
+    assert run(tmp_path / "a.sdp", tmp_path / "again.spacy").exit_code == 0
+    assert run(tmp_path / "again.spacy", tmp_path / "again.sdp").exit_code == 0
+    # then graphs and files are the same
+    assert [graph_arcs(doc) for doc in docs_in(tmp_path / "again.spacy")] == [graph_arcs(doc) for doc in docs_in(output)]
+    assert (tmp_path / "again.sdp").read_bytes() == (tmp_path / "a.sdp").read_bytes()
+
+
 def test_brackets_become_a_spacy_file_and_brackets_again(tmp_path, output):
     # given trees of the sample corpus
     lines = (SAMPLE / "dev.brackets").read_text(encoding="utf-8").splitlines()[:30]
