@@ -10,7 +10,7 @@ PEERS := $(VENV)/.peers
 # More threads than cores slow small matrices down many times over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint bench peer results configs clean
+.PHONY: help demo test test-slow lint bench peer results configs pages clean
 
 help:
 	@echo "make demo       train tagger, parser and NER on the sample and show what they find (a few minutes)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench      speed of the encoders beside other libraries"
 	@echo "make results    the table in docs/results.md, measured anew"
 	@echo "make configs    write configs/ready anew"
+	@echo "make pages      write the labels and pictures in docs/linearizations.md anew"
 	@echo "make clean      remove what can be made again"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -58,6 +59,9 @@ results: $(INSTALLED)
 
 configs: $(INSTALLED)
 	$(RUN) scripts/ready_configs.py
+
+pages: $(INSTALLED)
+	$(RUN) scripts/linearizations_page.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,6 +18,7 @@ SETTINGS: dict[str, Sequence[Any]] = {
     "subsets": (2, 3, 4),
     "variant": ("projective", "nonprojective"),
     "pseudo_projective": (None, "head", "head+path", "path"),
+    "root_label": (True, False),
 }
 """Settings that change what an encoding covers, and the values that are measured."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeVar
 
 import numpy
 
-from ..linearizations.base import Decoded, Linearization
+from ..linearizations.base import Linearization
 from ..structures import ConstituencyTree, DependencyGraph, DependencyTree
 from ..types import LabelTuple
 from .encodings import Encoding
@@ -19,13 +21,12 @@ from .samples import Sample, words_in
 
 TURNS = 3
 """How often a pass is timed; the quickest counts, since whatever else runs on the machine only ever slows one down."""
-SEARCHED_WORDS = 5000
-"""Words on which a search over scores is timed: sentences are taken from the first on until there are so many."""
+TIMED_WORDS, SEARCHED_WORDS = 20_000, 3_000
+"""Words on which encoding and decoding, and a search over scores, are timed: the first sentences that have so many together."""
 GOLD_LEAD = 5.0
 """What the gold label's score gets on top of standard normal noise while a search is timed. Our default."""
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 Labels = list[LabelTuple]
 
 
@@ -68,18 +69,16 @@ def measured(encoding: Encoding, samples: Sequence[Sample], train: Sequence[Samp
     """Measures one encoding on sentences of its kind, at least one; labels that `train` lacks are counted where it is given."""
     linearization = encoding.make()
     encode = _encoder(linearization)
-    words = words_in(samples)
-    encoded, encode_seconds = _timed(encode, samples)
-    decoded, decode_seconds = _timed(linearization.decode, encoded)
+    encoded = [encode(sample) for sample in samples]
     counted = _Counted()
-    for sample, result in zip(samples, decoded, strict=True):
-        counted.add(sample.structure, result.structure)
+    for sample, labels in zip(samples, encoded, strict=True):
+        counted.add(sample.structure, linearization.decode(labels).structure)
     vocabulary = Vocabulary(linearization, encoded)
     seen = None if train is None else Vocabulary(linearization, map(encode, train))
     return Coverage(
         encoding=encoding,
         structures=len(samples),
-        words=words,
+        words=words_in(samples),
         parts=counted.parts,
         structures_exact=counted.exact / len(samples),
         structures_unlabelled=counted.exact_unlabelled / len(samples),
@@ -89,8 +88,8 @@ def measured(encoding: Encoding, samples: Sequence[Sample], train: Sequence[Samp
         tuples=len(vocabulary.tuples),
         unseen=None if seen is None else vocabulary.unseen_in(seen),
         out_of_reach=None if seen is None else vocabulary.out_of_reach_of(seen),
-        encode_speed=words / encode_seconds,
-        decode_speed=words / decode_seconds,
+        encode_speed=_speed(encode, samples, TIMED_WORDS),
+        decode_speed=_speed(linearization.decode, encoded, TIMED_WORDS),
         search_speed=_search_speed(linearization, encoded),
     )
 
@@ -136,14 +135,36 @@ def _encoder(linearization: Linearization) -> Callable[[Sample], Labels]:
     return lambda sample: encode(sample.structure)
 
 
-def _timed(function: Callable[[Item], Result], items: Sequence[Item]) -> tuple[list[Result], float]:
-    """The results, and the processor seconds of the quickest of TURNS turns."""
+def out_of_reach(encoding: Encoding, samples: Iterable[Sample], train: Iterable[Sample]) -> float:
+    """The share of words with a label that training data lack, without measuring anything else."""
+    linearization = encoding.make()
+    encode = _encoder(linearization)
+    found, seen = (Vocabulary(linearization, map(encode, part)) for part in (samples, train))
+    return found.out_of_reach_of(seen)
+
+
+def _first(items: Sequence[Item], words: int) -> list[Item]:
+    """As many sentences from the first on as it takes to have so many words, or all."""
+    counts = [0, *accumulate(_length(item) for item in items)]
+    return list(items[: bisect_left(counts, words)])
+
+
+def _length(item: Any) -> int:
+    if isinstance(item, Sample):
+        return len(item.structure)
+    return item.words if isinstance(item, _Scored) else len(item)
+
+
+def _speed(function: Callable[[Item], object], items: Sequence[Item], words: int) -> float:
+    """Words per processor second of the quickest of TURNS turns."""
+    some = _first(items, words)
     best = float("inf")
     for _ in range(TURNS):
         begun = time.process_time()
-        results = [function(item) for item in items]
+        for item in some:
+            function(item)
         best = min(best, time.process_time() - begun)
-    return results, max(best, 1e-9)
+    return sum(map(_length, some)) / max(best, 1e-9)
 
 
 class Vocabulary:
@@ -181,21 +202,18 @@ def _search_speed(linearization: Linearization, encoded: Sequence[Labels]) -> fl
     """Words per second of the linearization's own search over scores in which gold labels lead; None where it has none."""
     if type(linearization).decode_scores is Linearization.decode_scores:
         return None
-    some: list[Labels] = []
-    words = 0
-    for labels in encoded:
-        if words >= SEARCHED_WORDS:
-            break
-        some.append(labels)
-        words += len(labels)
+    some = _first(encoded, SEARCHED_WORDS)
     vocab = [sorted(labels) for labels in Vocabulary(linearization, some).fields.values()]
     chance = numpy.random.default_rng(0)
-    scored = [_scores(labels, vocab, chance) for labels in some]
+    scored = [_Scored(_scores(labels, vocab, chance), len(labels)) for labels in some]
+    return _speed(lambda one: linearization.decode_scores(one.scores, vocab), scored, SEARCHED_WORDS)
 
-    def search(scores: list[numpy.ndarray]) -> Decoded:
-        return linearization.decode_scores(scores, vocab)
 
-    return words / _timed(search, scored)[1]
+class _Scored(NamedTuple):
+    """Scores of one sentence."""
+
+    scores: list[numpy.ndarray]
+    words: int
 
 
 def _scores(labels: Labels, vocab: Sequence[Sequence[str]], chance: numpy.random.Generator) -> list[numpy.ndarray]:
