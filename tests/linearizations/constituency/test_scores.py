@@ -104,8 +104,8 @@ def test_in_place_of_an_impossible_level_stands_the_best_possible_one() -> None:
 
 def test_in_place_of_an_impossible_depth_stands_the_best_possible_one() -> None:
     # given one constituent S, and a second word that would best be attached to a node 5, and rather to the whole than to S
-    vocab = [["5", "0", "1"], ["S", ""], [""]]
-    depths = numpy.log([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1]])
+    vocab = [["5", "1", "0"], ["S", ""], [""]]
+    depths = numpy.log([[0.1, 0.1, 0.8], [0.6, 0.1, 0.3]])
     parents = numpy.log([[0.9, 0.1], [0.1, 0.9]])
     decoded = JuxtaposedConstituency().decode_scores([depths, parents, numpy.zeros((2, 1))], vocab)
     assert decoded == (ConstituencyTree(2, [("S", 0, 1)]), 1)
