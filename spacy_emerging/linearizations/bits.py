@@ -3,7 +3,8 @@ Roca & Vilares 2023, arXiv 2310.14319)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from .planes import Arc
 
@@ -77,3 +78,62 @@ class BitArcs:
                 waiting[own].append(word)
         # A word without any arc is counted where it is given a head; here only heads whose outermost dependent never came.
         return found, unmatched + sum(head > 0 for stack in offering for head in stack)
+
+
+class WordBits(NamedTuple):
+    """What the bits of one label say; the names are those of `BitArcs`."""
+
+    right_dependent: bool
+    plane: int
+    outermost: bool
+    left_heads: tuple[bool, ...]
+    right_heads: tuple[bool, ...]
+
+
+class BitState(NamedTuple):
+    """Per plane, for the left dependents that wait whether they are outermost; how many heads offer themselves; whether the root does."""
+
+    waiting: tuple[tuple[bool, ...], ...]
+    offering: tuple[int, ...]
+    root: bool
+
+
+def _step(state: BitState, word: WordBits) -> BitState | None:
+    """The stacks after a word; None where a bit finds no partner, or where the root would keep its place for a second word."""
+    waiting, offering, root = list(state.waiting), list(state.offering), state.root
+    own = word.plane
+    if word.right_dependent and offering[own]:
+        offering[own] -= word.outermost
+    elif word.right_dependent:
+        if own or not root or not word.outermost:
+            return None
+        root = False
+    for plane in range(len(waiting)):
+        if word.left_heads[plane]:
+            farthest = len(waiting[plane]) - 1
+            while farthest >= 0 and not waiting[plane][farthest]:
+                farthest -= 1
+            if farthest < 0:
+                return None
+            waiting[plane] = waiting[plane][:farthest]
+        offering[plane] += word.right_heads[plane]
+    if not word.right_dependent:
+        waiting[own] = (*waiting[own], word.outermost)
+    return BitState(tuple(waiting), tuple(offering), root)
+
+
+def _is_final(state: BitState) -> bool:
+    """Whether everything has found its partner, the root included."""
+    return not (state.root or any(state.waiting) or any(state.offering))
+
+
+def legality_of(
+    words: Sequence[WordBits | None], planes: int
+) -> tuple[BitState, Callable[[BitState, int, bool], BitState | None], Callable[[BitState], bool]]:
+    """Start, step and end of a search for legal bits. words: what each label says; None for a label that says nothing."""
+
+    def step(state: BitState, label: int, last: bool) -> BitState | None:
+        word = words[label]
+        return None if word is None else _step(state, word)
+
+    return BitState(((),) * planes, (0,) * planes, True), step, _is_final

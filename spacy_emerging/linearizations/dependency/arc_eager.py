@@ -10,7 +10,7 @@ from ..base import Decoded
 from ..columns import columns
 from .projective import projective
 from .repair import known_deprels, tree_from_arcs
-from .searched import SearchedTrees
+from .searched import Legality, SearchedTrees
 
 SHIFT, RIGHT, LEFT, REDUCE = "SH", "RA", "LA", "RE"
 
@@ -22,7 +22,7 @@ class ArcEagerDependency(SearchedTrees):
     On a stack that begins with the root, RA attaches the word to the top and pushes it, SH only pushes it; before the next
     word is read, LA attaches the top to that word and removes it, RE removes it.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
-    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
+    search: "legal", "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every projective tree with one root. Others are made projective by lifting arcs.
     Raises SettingError for another rule or search.
     """
@@ -30,7 +30,7 @@ class ArcEagerDependency(SearchedTrees):
     fields = ("transitions", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:
+    def __init__(self, repair: str = "nearest", search: str = "legal") -> None:
         super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree) -> list[LabelTuple]:
@@ -79,3 +79,23 @@ class ArcEagerDependency(SearchedTrees):
                     repairs += 1
         tree, mended = tree_from_arcs(n, arcs, known_deprels(deprels, labels, 2), self.repair)
         return Decoded(tree, repairs + mended)
+
+    def legality(self, labels: Sequence[str]) -> Legality:
+        """States are the stack, as whether each word on it has a head, and whether a word has the root."""
+        actions = [label.split("_") for label in labels]
+
+        def step(state: tuple[tuple[bool, ...], bool], label: int, last: bool) -> tuple[tuple[bool, ...], bool] | None:
+            stack, rooted = state
+            reading, *others = actions[label]
+            if reading not in (RIGHT, SHIFT) or (reading == RIGHT and not stack and rooted):
+                return None
+            rooted = rooted or (reading == RIGHT and not stack)
+            stack = (*stack, reading == RIGHT)
+            for action in others:
+                # A word leaves the stack by the arc from the next word that gives it a head, or by REDUCE once it has one.
+                if not stack or action != (REDUCE if stack[-1] else LEFT) or (last and action == LEFT):
+                    return None
+                stack = stack[:-1]
+            return stack, rooted
+
+        return Legality(((), False), step, lambda state: all(state[0]) and state[1])

@@ -13,10 +13,10 @@ from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..columns import columns
-from ..plane_brackets import read_brackets, write_brackets
+from ..plane_brackets import parse_brackets, read_brackets, write_brackets
 from ..planes import kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
-from .searched import SearchedTrees
+from .searched import Legality, SearchedTrees
 
 
 class BracketingDependency(SearchedTrees):
@@ -27,7 +27,7 @@ class BracketingDependency(SearchedTrees):
         arc of any treebank. Arcs go greedily, by left and right end, into the first plane that takes them; the plane of the root
         arc comes first, then the largest, and arcs beyond the last plane are dropped.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
-    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
+    search: "legal", "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root whose arcs the greedy assignment puts into at most `planes` planes.
     Raises SettingError for a number of planes below 1, or another rule or search.
     """
@@ -35,7 +35,7 @@ class BracketingDependency(SearchedTrees):
     fields = ("bracket", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, planes: int = 2, repair: str = "nearest", search: str = "next-best") -> None:
+    def __init__(self, planes: int = 2, repair: str = "nearest", search: str = "legal") -> None:
         if not isinstance(planes, int) or planes < 1:
             raise SettingError(f"BracketingDependency: setting 'planes' is {planes!r}, but must be a whole number of at least 1.")
         self.planes = planes
@@ -55,3 +55,35 @@ class BracketingDependency(SearchedTrees):
         pairs = [(head, word) for _, head, word in arcs]
         tree, mended = tree_from_arcs(len(texts), pairs, known_deprels(deprels, labels, 2), self.repair)
         return Decoded(tree, repairs + unmatched + mended)
+
+    def legality(self, labels: Sequence[str]) -> Legality:
+        r"""States are, per plane, how many `<` and `/` are open, and at the end whether a word has the root."""
+        moves = [self._moves(label) for label in labels]
+
+        def step(state: tuple[int, ...], label: int, last: bool) -> tuple[int, ...] | None:
+            found = moves[label]
+            if found is None:
+                return None
+            open_brackets = list(state)
+            for plane, to_left, from_left, to_right, from_right in found:
+                waiting, offering = 2 * plane, 2 * plane + 1
+                if from_left and open_brackets[offering]:
+                    open_brackets[offering] -= 1
+                elif from_left and (plane or open_brackets[-1]):
+                    return None
+                elif from_left:
+                    open_brackets[-1] = 1
+                open_brackets[waiting] -= to_left
+                if open_brackets[waiting] < 0:
+                    return None
+                open_brackets[waiting] += to_right
+                open_brackets[offering] += from_right
+            return tuple(open_brackets)
+
+        return Legality((0,) * (2 * self.planes + 1), step, lambda state: not any(state[:-1]) and state[-1] == 1)
+
+    def _moves(self, label: str) -> tuple[tuple[int, int, int, int, int], ...] | None:
+        """The brackets of a label that gives its word one head; None for others."""
+        parsed, unknown = parse_brackets(label, self.planes)
+        heads = sum(from_left + to_right for _, _, from_left, to_right, _ in parsed)
+        return None if unknown or heads != 1 else parsed

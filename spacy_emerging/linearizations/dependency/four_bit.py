@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
-from ..bits import BitArcs
+from ..bits import BitArcs, WordBits, legality_of
 from ..columns import columns
 from ..planes import kept_planes, relaxed_planes
 from .pseudo_projective import check_scheme, lift, restore
 from .repair import known_deprels, tree_from_arcs
-from .searched import SearchedTrees
+from .searched import Legality, SearchedTrees
 
 LABELS = {format(number, "04b"): tuple(map(int, format(number, "04b"))) for number in range(16)}
 
@@ -25,7 +25,7 @@ class FourBitDependency(SearchedTrees):
         projective, see `pseudo_projective.py`. With None nothing is lifted; of arcs of one direction that cross, those that bracketing
         in one plane would drop are lost.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
-    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
+    search: "legal", "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root in which no two arcs of one direction cross, so all projective ones. With
         pseudo_projective, every projective tree, and most others (measured, not guaranteed).
     Raises SettingError for another scheme, rule or search.
@@ -33,7 +33,7 @@ class FourBitDependency(SearchedTrees):
 
     fields = ("bits", "deprel")
 
-    def __init__(self, pseudo_projective: str | None = None, repair: str = "nearest", search: str = "next-best") -> None:
+    def __init__(self, pseudo_projective: str | None = None, repair: str = "nearest", search: str = "legal") -> None:
         self.pseudo_projective = check_scheme("FourBitDependency", pseudo_projective)
         super().__init__(repair, search)
 
@@ -71,3 +71,13 @@ class FourBitDependency(SearchedTrees):
     def bits(self, label: str) -> tuple[int, ...] | None:
         """The four bits; None for a string that is no such label."""
         return LABELS.get(label)
+
+    def legality(self, labels: Sequence[str]) -> Legality:
+        """States are the stacks of `bits.py`."""
+        words = [_word(LABELS[label]) if label in LABELS else None for label in labels]
+        return Legality(*legality_of(words, 1))
+
+
+def _word(bits: tuple[int, ...]) -> WordBits:
+    right, outermost, has_left, has_right = map(bool, bits)
+    return WordBits(right, 0, outermost, (has_left,), (has_right,))

@@ -46,6 +46,7 @@ class HierarchicalBracketingDependency(SearchedTrees):
     """
 
     fields = ("bracket", "deprel")
+    searches = ("next-best", "greedy")
 
     def __init__(
         self, variant: str = "projective", pseudo_projective: str | None = None, repair: str = "nearest", search: str = "next-best"

@@ -25,6 +25,7 @@ class PosRelativeDependency(SearchedTrees):
     """
 
     fields = ("pos", "offset", "deprel")
+    searches = ("next-best", "greedy")
     local = frozenset({"pos", "deprel"})
 
     def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
-from ..bits import BitArcs
+from ..bits import BitArcs, WordBits, legality_of
 from ..columns import columns
 from ..planes import kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
-from .searched import SearchedTrees
+from .searched import Legality, SearchedTrees
 
 LABELS = {format(number, "07b"): tuple(map(int, format(number, "07b"))) for number in range(128)}
 
@@ -23,7 +23,7 @@ class SevenBitDependency(SearchedTrees):
 
     Arcs go into planes as for `BracketingDependency`: no crossing between arcs of one direction, the root arc in the first.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
-    search: "next-best" or "greedy"; how scores are decoded, see `searched.py`.
+    search: "legal", "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root whose arcs the greedy assignment puts into at most two planes. The rest is dropped.
     Raises SettingError for another rule or search.
     """
@@ -31,7 +31,7 @@ class SevenBitDependency(SearchedTrees):
     fields = ("bits", "deprel")
     local = frozenset({"deprel"})
 
-    def __init__(self, repair: str = "nearest", search: str = "next-best") -> None:
+    def __init__(self, repair: str = "nearest", search: str = "legal") -> None:
         super().__init__(repair, search)
 
     def encode(self, structure: DependencyTree) -> list[LabelTuple]:
@@ -63,3 +63,13 @@ class SevenBitDependency(SearchedTrees):
     def bits(self, label: str) -> tuple[int, ...] | None:
         """The seven bits; None for a string that is no such label."""
         return LABELS.get(label)
+
+    def legality(self, labels: Sequence[str]) -> Legality:
+        """States are the stacks of `bits.py`."""
+        words = [_word(LABELS[label]) if label in LABELS else None for label in labels]
+        return Legality(*legality_of(words, 2))
+
+
+def _word(bits: tuple[int, ...]) -> WordBits:
+    right, plane, outermost, *outgoing = map(bool, bits)
+    return WordBits(right, int(plane), outermost, (outgoing[0], outgoing[2]), (outgoing[1], outgoing[3]))
