@@ -64,7 +64,7 @@ class Case:
 
     def prepare(self, nlp: Language) -> None:
         """Adds what the component wants before it."""
-        if self.sentencizer:
+        if self.sentencizer and "sentencizer" not in nlp.pipe_names:
             nlp.add_pipe("sentencizer")
         if self.characters:
             nlp.tokenizer = Characters(nlp.vocab)

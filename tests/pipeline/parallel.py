@@ -12,11 +12,11 @@ TEXTS = ["Anna lives in New York .", "", "They like green eggs . Why bark ?", "B
 
 def answers(nlp: spacy.language.Language, processes: int) -> list[bytes]:
     docs = nlp.pipe(TEXTS, n_process=processes, batch_size=5)
-    return [doc.to_array(["TAG", "HEAD", "DEP", "SENT_START", "ENT_IOB", "ENT_TYPE"]).tobytes() + spans(doc) for doc in docs]
+    return [doc.to_array(["ORTH", "TAG", "HEAD", "DEP", "SENT_START", "ENT_IOB", "ENT_TYPE"]).tobytes() + spans(doc) for doc in docs]
 
 
 def spans(doc: spacy.tokens.Doc) -> bytes:
-    return str(sorted((span.label_, span.start, span.end) for span in doc.spans["sc"])).encode("utf8")
+    return str(sorted((span.label_, span.start, span.end) for span in doc.spans.get("sc", []))).encode("utf8")
 
 
 def main(path: str, method: str) -> None:

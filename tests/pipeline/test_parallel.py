@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from .cases import CASES, blank
-from .corpus import examples
 
 SECONDS = 900
 """Only to tell a deadlock from slowness."""
 
 
+@pytest.mark.parametrize("together", [("tag", "ner", "spans", "parser"), ("segmenter",)], ids=" ".join)
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
-def test_two_processes_end_and_agree_with_one(method: str, tmp_path: Path) -> None:
-    """Given all components in one pipeline and torch threads that run already, when texts go to two processes, they are answered."""
+def test_two_processes_end_and_agree_with_one(method: str, together: tuple[str, ...], tmp_path: Path) -> None:
+    """Given components in one pipeline and torch threads that run already, when texts go to two processes, they are answered."""
     nlp = blank()
-    data = examples(nlp.vocab)
-    for case in CASES:
-        if case.id in ("tag", "ner", "spans", "parser"):
-            case.add_to(nlp, name=case.id)
+    cases = [case for case in CASES if case.id in together]
+    data = cases[0].examples(nlp.vocab)
+    for case in cases:
+        case.add_to(nlp, name=case.id)
     nlp.initialize(lambda: data)
     nlp.to_disk(tmp_path / "model")
     command = [sys.executable, str(Path(__file__).with_name("parallel.py")), str(tmp_path / "model"), method]
