@@ -4,10 +4,13 @@ plane p (from 0) writes p stars after each."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from .planes import Arc
+
+Move = tuple[tuple[int, int, int, int, int], ...]
+r"""(plane, number of `\`, of `>`, of `<`, of `/`) of one word, in the order of planes."""
 
 BRACKET = re.compile(r"([\\></])(\**)")
 
@@ -61,7 +64,7 @@ def read_brackets(texts: Sequence[str], planes: int, root_planes: int) -> tuple[
 
 
 @lru_cache(maxsize=16384)
-def parse_brackets(label: str, planes: int) -> tuple[tuple[tuple[int, int, int, int, int], ...], int]:
+def parse_brackets(label: str, planes: int) -> tuple[Move, int]:
     r"""((plane, number of `\`, of `>`, of `<`, of `/`), ...) in the order of planes, and how many characters or brackets
     belong to no plane below `planes`. The order of brackets within a plane is taken to be the one in which they are written."""
     counts: dict[int, list[int]] = {}
@@ -72,3 +75,39 @@ def parse_brackets(label: str, planes: int) -> tuple[tuple[tuple[int, int, int, 
         else:
             unknown += 1
     return tuple((plane, *counts[plane]) for plane in sorted(counts)), unknown  # type: ignore[misc]
+
+
+def head_brackets(move: Move) -> int:
+    """How many heads the brackets give their word."""
+    return sum(from_left + to_right for _, _, from_left, to_right, _ in move)
+
+
+def legality_of(
+    moves: Sequence[Move | None], planes: int, one_root: bool
+) -> tuple[tuple[int, ...], Callable[[tuple[int, ...], int, bool], tuple[int, ...] | None], Callable[[tuple[int, ...]], bool]]:
+    """Start, step and end of a search for brackets that all find their partner; see `legal_search.py`.
+
+    moves: what each label says, None for one that is illegal everywhere. one_root: whether exactly one `>` must have the root for its
+    partner, in the first plane; else any number may, in any plane.
+    States are, per plane, how many `<` and `/` are open, and at the end whether the root has its one word.
+    """
+
+    def step(state: tuple[int, ...], label: int, last: bool) -> tuple[int, ...] | None:
+        move = moves[label]
+        if move is None:
+            return None
+        left_open = list(state)
+        for plane, to_left, from_left, to_right, from_right in move:
+            waiting, offering = 2 * plane, 2 * plane + 1
+            for_root = max(from_left - left_open[offering], 0)
+            if for_root and one_root:
+                if plane or for_root > 1 or left_open[-1]:
+                    return None
+                left_open[-1] = 1
+            if to_left > left_open[waiting]:
+                return None
+            left_open[waiting] += to_right - to_left
+            left_open[offering] += from_right - (from_left - for_root)
+        return tuple(left_open)
+
+    return (0,) * (2 * planes + 1), step, lambda state: not any(state[:-1]) and bool(state[-1]) == one_root

@@ -13,7 +13,7 @@ from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..columns import columns
-from ..plane_brackets import parse_brackets, read_brackets, write_brackets
+from ..plane_brackets import head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
 from ..planes import kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
 from .searched import Legality, SearchedTrees
@@ -57,33 +57,7 @@ class BracketingDependency(SearchedTrees):
         return Decoded(tree, repairs + unmatched + mended)
 
     def legality(self, labels: Sequence[str]) -> Legality:
-        r"""States are, per plane, how many `<` and `/` are open, and at the end whether a word has the root."""
-        moves = [self._moves(label) for label in labels]
-
-        def step(state: tuple[int, ...], label: int, last: bool) -> tuple[int, ...] | None:
-            found = moves[label]
-            if found is None:
-                return None
-            open_brackets = list(state)
-            for plane, to_left, from_left, to_right, from_right in found:
-                waiting, offering = 2 * plane, 2 * plane + 1
-                if from_left and open_brackets[offering]:
-                    open_brackets[offering] -= 1
-                elif from_left and (plane or open_brackets[-1]):
-                    return None
-                elif from_left:
-                    open_brackets[-1] = 1
-                open_brackets[waiting] -= to_left
-                if open_brackets[waiting] < 0:
-                    return None
-                open_brackets[waiting] += to_right
-                open_brackets[offering] += from_right
-            return tuple(open_brackets)
-
-        return Legality((0,) * (2 * self.planes + 1), step, lambda state: not any(state[:-1]) and state[-1] == 1)
-
-    def _moves(self, label: str) -> tuple[tuple[int, int, int, int, int], ...] | None:
-        """The brackets of a label that gives its word one head; None for others."""
-        parsed, unknown = parse_brackets(label, self.planes)
-        heads = sum(from_left + to_right for _, _, from_left, to_right, _ in parsed)
-        return None if unknown or heads != 1 else parsed
+        """States are how many brackets are open, and whether a word has the root; every word has one head."""
+        moves = [parse_brackets(label, self.planes) for label in labels]
+        legal = [None if unknown or head_brackets(move) != 1 else move for move, unknown in moves]
+        return Legality(*legality_of(legal, self.planes, one_root=True))
