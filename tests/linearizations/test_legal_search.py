@@ -113,3 +113,26 @@ def test_an_unlimited_search_finds_the_best_of_all_legal_sequences(
 def test_a_search_that_an_encoding_does_not_have_is_named() -> None:
     with pytest.raises(SettingError, match="HierarchicalBracketingDependency.*search.*legal"):
         linearization("HierarchicalBracketingDependency", search="legal")
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 2))
+def test_graph_codes_and_relations_are_chosen_together(seed: int, n: int) -> None:
+    # given: scores of some codes and of relations for none, one and two heads
+    random = numpy.random.default_rng(seed)
+    encoding = linearization("BracketingGraph", planes=1)
+    vocab = [["", "/", ">", "<", "\\", ">/", "\\>", ">>"], ["", "a", "b", "a|b"]]
+    scores = [random.normal(size=(n, len(labels))) for labels in vocab]
+    # when
+    decoded = encoding.decode_scores(scores, vocab)
+    # then: the labels are the best of all that decode without repair, where there are any
+    best: dict[float, object] = {}
+    for codes in product(range(8), repeat=n):
+        for relations in product(range(4), repeat=n):
+            plain = encoding.decode([(vocab[0][code], vocab[1][relation]) for code, relation in zip(codes, relations, strict=True)])
+            # an arc may have the empty relation, but a search never says so of a word whose code gives it a head
+            if not plain.repairs and "" not in {relation for _, _, relation in plain.structure.arcs}:
+                total = sum(
+                    scores[0][i, code] + scores[1][i, relation] for i, (code, relation) in enumerate(zip(codes, relations, strict=True))
+                )
+                best[total] = plain.structure
+    assert decoded.structure == best[max(best)]
