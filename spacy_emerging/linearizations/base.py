@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -11,6 +12,9 @@ import numpy
 from ..types import LabelTuple, Transitions
 
 StructureT = TypeVar("StructureT")
+
+DECODING = frozenset({"repair", "search", "max_depth"})
+"""Settings that choose how labels are decoded and not what they mean; they may change after training."""
 
 
 class Decoded(NamedTuple):
@@ -45,6 +49,16 @@ class Linearization(ABC, Generic[StructureT]):
         n = len(scores[0]) if scores else 0
         best = [numpy.asarray(field).argmax(axis=1) if n else () for field in scores]
         return self.decode([tuple(vocab[f][int(best[f][i])] for f in range(len(self.fields))) for i in range(n)])
+
+    def description(self) -> str:
+        """The class and those of its settings on which the meaning of labels depends: `BracketingDependency(planes=2)`.
+
+        A setting is read from the attribute of its name; one that has none is left out.
+        """
+        names = [name for name in inspect.signature(type(self)).parameters if name not in DECODING and hasattr(self, name)]
+        values = {name: getattr(self, name) for name in names}
+        shown = [f"{name}={value.description() if isinstance(value, Linearization) else repr(value)}" for name, value in values.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def allowed(self, labels: Sequence[str]) -> Transitions | None:
         """Legal transitions between these labels of the first field, for decoders that use them; None: any."""

@@ -25,6 +25,9 @@ from .repairs import RepairLog
 from .saving import CheckedPipe
 from .task import Decision, Task, checked
 
+LINEARIZATION = "linearization"
+"""Key in the cfg of what the linearization was when the labels were collected."""
+
 
 class Labeler(CheckedPipe):
     """A structure predicted as one label tuple per token.
@@ -94,6 +97,7 @@ class Labeler(CheckedPipe):
     def _set_labels(self, labels: dict[str, list[str]]) -> None:
         self.cfg["labels"] = {field: list(found) for field, found in labels.items()}
         self._prepare()
+        self.cfg[LINEARIZATION] = self.task.linearization.description()
 
     def _prepare(self) -> None:
         self.task.prepare(self.cfg["labels"])
@@ -282,4 +286,10 @@ class Labeler(CheckedPipe):
             raise ModelDataError(
                 f"{self.name}: {where} was trained with the label fields {', '.join(self.cfg['labels'])}, but the config's settings make "
                 f"them {', '.join(self.task.fields)}; load it with the config that it was trained with."
+            )
+        trained, configured = self.cfg.get(LINEARIZATION), self.task.linearization.description()
+        if trained not in (None, configured):
+            raise ModelDataError(
+                f"{self.name}: {where} was trained with the linearization {trained}, but the config's settings make it {configured}, which "
+                f"reads other things into the same labels; load it with the config that it was trained with."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import random
 
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_emerging.linearizations.base import DECODING
+from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
+from spacy_emerging.registry import LINEARIZATIONS
 from spacy_emerging.structures import ConstituencyTree, DependencyGraph, DependencyTree
 
 from .strategies import dependency_trees
@@ -134,6 +138,26 @@ def test_a_linearization_can_be_pickled(row: Row) -> None:
     restored = pickle.loads(pickle.dumps(linearization))
     assert type(restored) is type(linearization)
     assert vars(restored) == vars(linearization)
+
+
+@every_row
+def test_the_description_tells_what_labels_depend_on(row: Row) -> None:
+    """It has the class and every setting but those of decoding, by which it does not change."""
+    linearization = row.make()
+    described = linearization.description()
+    assert described == row.make().description()
+    assert described.startswith(f"{type(linearization).__name__}(")
+    settings = [name for name in inspect.signature(type(linearization)).parameters if name not in DECODING]
+    assert all(f"{name}={getattr(linearization, name)!r}" in described for name in settings)
+    for setting in DECODING & set(vars(linearization)):
+        setattr(linearization, setting, "other")
+    assert linearization.description() == described
+
+
+def test_descriptions_tell_encodings_apart() -> None:
+    described = [row.make().description() for row in ROWS]
+    assert len(set(described)) >= len(LINEARIZATIONS)
+    assert BracketingDependency(planes=1).description() != BracketingDependency(planes=2).description()
 
 
 @every_row

@@ -13,6 +13,8 @@ from spacy.tokens import Doc, DocBin
 from thinc.api import Config
 
 from spacy_emerging.errors import ModelDataError
+from spacy_emerging.linearizations.dependency.bracketing import BracketingDependency
+from spacy_emerging.registry import spacy_registry as registry
 
 from .cases import CASES, Case, blank, initialized
 from .conftest import Learned, copied
@@ -219,3 +221,48 @@ def test_a_config_with_other_fields_is_refused(case_named, learned: Learned, tmp
     with pytest.raises(ModelDataError, match="trained with the label fields tag, pos, morph") as caught:
         spacy.load(tmp_path)
     assert str(path) in str(caught.value)
+
+
+OTHER_ENCODINGS = {
+    "planes": ("parser", "planes = 2", "planes = 1", "BracketingDependency(planes=2)", "BracketingDependency(planes=1)"),
+    "scheme": ("ner", 'scheme = "bilou"', 'scheme = "bio"', "SpanTags(scheme='bilou')", "SpanTags(scheme='bio')"),
+    "class": (
+        "parser",
+        "spacy-emerging.BracketingDependency.v1",
+        "test.SearchedBrackets.v1",
+        "BracketingDependency(planes=2)",
+        "SearchedBrackets(planes=2)",
+    ),
+    "layers of spans": ("spans", 'scheme = "bilou"', 'scheme = "bio"', "tags=SpanTags(scheme='bilou')", "tags=SpanTags(scheme='bio')"),
+}
+
+
+@registry.linearizations("test.SearchedBrackets.v1")
+class SearchedBrackets(BracketingDependency):
+    """Another class with the same fields and settings."""
+
+
+@pytest.mark.parametrize("edit", OTHER_ENCODINGS)
+def test_a_config_with_another_encoding_of_equal_fields_is_refused(edit: str, case_named, learned: Learned, tmp_path) -> None:
+    """Given a directory whose config was edited so that the same labels mean something else, both are named."""
+    id, trained, edited, *descriptions = OTHER_ENCODINGS[edit]
+    path = saved(learned, case_named(id), tmp_path)
+    config = tmp_path / "config.cfg"
+    text = config.read_text(encoding="utf8")
+    assert trained in text
+    config.write_text(text.replace(trained, edited), encoding="utf8")
+
+    with pytest.raises(ModelDataError, match="^labeler: .* trained with the linearization") as caught:
+        spacy.load(tmp_path)
+    assert all(description in str(caught.value) for description in [*descriptions, str(path)])
+
+
+def test_how_labels_are_decoded_may_change_after_training(case_named, learned: Learned, tmp_path) -> None:
+    saved(learned, case_named("parser"), tmp_path)
+    config = tmp_path / "config.cfg"
+    text = config.read_text(encoding="utf8")
+    edited = text.replace('repair = "nearest"', 'repair = "root"')
+    assert edited != text
+    config.write_text(edited, encoding="utf8")
+
+    assert spacy.load(tmp_path).get_pipe("labeler").task.linearization.repair == "root"
