@@ -9,6 +9,8 @@ from ..bits import BitArcs
 from ..planes import Arc, relaxed_planes
 from .relations import GraphLabels
 
+FOUR_BITS = [f"{four:04b}" for four in range(16)]
+
 
 class FourBitGraph(GraphLabels):
     """The code of a word is a string of four bits per subset of arcs: it is a right dependent; it is the outermost dependent of its
@@ -29,18 +31,18 @@ class FourBitGraph(GraphLabels):
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:
         found = sorted(relaxed_planes(arcs, only_one=lambda arc: arc[1]), key=len, reverse=True)
-        codes = [""] * n
+        codes: list[list[str]] = []
         written: list[list[int | None]] = [[] for _ in range(n + 1)]
         for subset in [*found, *([[]] * self.subsets)][: self.subsets]:
-            heads = {word: head for head, word in subset}
-            for word in range(1, n + 1):
-                written[word].append(heads.get(word))
-            bits = BitArcs.from_arcs(n, [[(heads.get(word, word - 1), word) for word in range(1, n + 1)]])
-            flags = zip(bits.right_dependent, bits.outermost, bits.left_heads[0], bits.right_heads[0], strict=True)
-            for word, four in enumerate(flags):
-                if word:
-                    codes[word - 1] += "".join("1" if bit else "0" for bit in four)
-        return codes, written
+            heads = list(range(-1, n))  # the artificial arcs, place 0 unused
+            real: list[int | None] = [None] * (n + 1)
+            for head, word in subset:
+                heads[word] = head
+                real[word] = head
+            for listed, head in zip(written, real, strict=True):
+                listed.append(head)
+            codes.append(_codes(heads))
+        return ["".join(parts) for parts in zip(*codes, strict=True)], written
 
     def _read(self, codes: Sequence[str]) -> tuple[list[list[int]], int]:
         n, width = len(codes), 4 * self.subsets
@@ -62,3 +64,23 @@ class FourBitGraph(GraphLabels):
         """The bits of a code; None for a string that is none."""
         valid = len(label) == 4 * self.subsets and not label.strip("01")
         return tuple(map(int, label)) if valid else None
+
+
+def _codes(heads: Sequence[int]) -> list[str]:
+    """The four bits of each word of one subset. heads: of words 1..n; place 0 is unused."""
+    bits = [0] * len(heads)
+    outermost_right: dict[int, int] = {}
+    outermost_left: dict[int, int] = {}
+    for word in range(1, len(heads)):
+        head = heads[word]
+        if head < word:
+            bits[word] |= 8
+            bits[head] |= 1
+            outermost_right[head] = word
+        else:
+            bits[head] |= 2
+            outermost_left.setdefault(head, word)
+    for outermost in (outermost_right, outermost_left):
+        for word in outermost.values():
+            bits[word] |= 4
+    return [FOUR_BITS[four] for four in bits[1:]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...errors import SettingError
 from ..planes import Arc, relaxed_planes
 from .relations import GraphLabels, heads_in_order
+
+SIX_BITS = [f"{six:06b}" for six in range(64)]
 
 
 class SixBitGraph(GraphLabels):
@@ -28,21 +30,8 @@ class SixBitGraph(GraphLabels):
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:
         found = sorted(relaxed_planes(arcs, only_one=lambda arc: (arc[1], arc[0] < arc[1])), key=len, reverse=True)[: self.subsets]
-        codes = [""] * n
-        for subset in [*found, *([[]] * self.subsets)][: self.subsets]:
-            flags = [["0"] * 6 for _ in range(n + 1)]
-            farthest: dict[tuple[int, bool], int] = {}
-            for head, word in subset:
-                rightwards = head < word
-                flags[word][0 if rightwards else 3] = "1"
-                flags[head][2 if rightwards else 5] = "1"
-                known = farthest.setdefault((head, rightwards), word)
-                farthest[head, rightwards] = max(known, word) if rightwards else min(known, word)
-            for (_, rightwards), word in farthest.items():
-                flags[word][1 if rightwards else 4] = "1"
-            for word in range(1, n + 1):
-                codes[word - 1] += "".join(flags[word])
-        return codes, heads_in_order(n, found)
+        codes = [_codes(n, subset) for subset in [*found, *([[]] * self.subsets)][: self.subsets]]
+        return ["".join(parts) for parts in zip(*codes, strict=True)], heads_in_order(n, found)
 
     def _read(self, codes: Sequence[str]) -> tuple[list[list[int]], int]:
         width = 6 * self.subsets
@@ -60,6 +49,29 @@ class SixBitGraph(GraphLabels):
         """The bits of a code; None for a string that is none."""
         valid = len(label) == 6 * self.subsets and not label.strip("01")
         return tuple(map(int, label)) if valid else None
+
+
+def _codes(n: int, arcs: Iterable[Arc]) -> list[str]:
+    """The six bits of each word of one subset."""
+    bits = [0] * (n + 1)
+    outermost_right: dict[int, int] = {}
+    outermost_left: dict[int, int] = {}
+    for head, word in arcs:
+        if head < word:
+            bits[word] |= 32
+            bits[head] |= 8
+            if outermost_right.get(head, 0) < word:
+                outermost_right[head] = word
+        else:
+            bits[word] |= 4
+            bits[head] |= 1
+            if outermost_left.get(head, head) > word:
+                outermost_left[head] = word
+    for word in outermost_right.values():
+        bits[word] |= 16
+    for word in outermost_left.values():
+        bits[word] |= 2
+    return [SIX_BITS[six] for six in bits[1:]]
 
 
 def _arcs_of(codes: Sequence[str]) -> tuple[list[Arc], int]:
