@@ -10,7 +10,7 @@ from ..types import LabelTuple
 from .base import Decoded
 
 ATTEMPTS = 16
-"""Labels that are tried in another one's place, at most, per structure. Our default: more changed next to nothing on GUM."""
+"""Labels that are tried in another one's place, at most, per structure. Our default."""
 
 
 def decode_next_best(
