@@ -39,8 +39,8 @@ class FourBitGraph(GraphLabels):
             for head, word in subset:
                 heads[word] = head
                 real[word] = head
-            for listed, head in zip(written, real, strict=True):
-                listed.append(head)
+            for listed, given in zip(written, real, strict=True):
+                listed.append(given)
             codes.append(_codes(heads))
         return ["".join(parts) for parts in zip(*codes, strict=True)], written
 
