@@ -17,15 +17,12 @@ from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.dependency.pseudo_projective import read as read_relation
 from ..structures import DependencyTree
-from ..types import GoldLabels
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
 from .labeler import Labeler
-from .model import Cut, Unit, units_from_starts
+from .model import Cut, units_from_starts
+from .parse_gold import TAG_FIELD, Parse, sentence_labels
 from .task import Decision, Gold, Task
-
-MISSING_DEPREL = "dep"
-"""Relation that stands for an unknown one while a partly annotated tree is encoded; it is masked afterwards."""
 
 
 class ParserTask(Task):
@@ -41,7 +38,7 @@ class ParserTask(Task):
     @property
     def user_fields(self) -> frozenset[str]:
         # Pseudo-projective encodings write more into relations than the relation.
-        return frozenset({"deprel"}) & self.linearization.local
+        return frozenset({"deprel", TAG_FIELD}) & self.linearization.local & set(self.fields)
 
     def gold(self, example: Example) -> Gold:
         if not len(example.predicted):
@@ -50,36 +47,9 @@ class ParserTask(Task):
         starts = numpy.array([min(int(value or 0), 2) for value in example.get_aligned("SENT_START")])
         starts[starts == 2] = -1
         starts[0] = 0  # the first token always starts a sentence: spaCy says so even of unannotated Docs, and nobody asks the model
-        heads, deprels = _aligned_parse(example)
         units = units_from_starts(starts == 1)
-        return Gold(units, [self._labels(heads, deprels, unit) for unit in units], starts)
-
-    def _labels(self, heads: Sequence[int | None], deprels: Sequence[str | None], unit: Unit) -> GoldLabels:
-        """Labels of one sentence. Words without a head teach only what does not depend on it."""
-        n = unit.end - unit.start
-        local = [_local_head(heads[i], i, unit) for i in range(unit.start, unit.end)]
-        relations = list(deprels[unit.start : unit.end])
-        missing = {i for i, head in enumerate(local) if head is None}
-        if len(missing) == n and not any(relations):
-            return [(None,) * len(self.fields)] * n
-        tree = completed_tree(local, relations)
-        if tree is None:
-            return [(None,) * len(self.fields)] * n
-        encoded = self.linearization.encode(tree)
-        return [
-            tuple(
-                self._known(field, label, i in missing, relations[i] is None, bool(missing))
-                for field, label in zip(self.fields, row, strict=True)
-            )
-            for i, row in enumerate(encoded)
-        ]
-
-    def _known(self, field: str, label: str, no_head: bool, no_deprel: bool, any_missing: bool) -> str | None:
-        if field == "deprel":
-            return None if no_deprel else label
-        if field in self.linearization.local:
-            return None if no_head else label
-        return None if any_missing else label
+        parse = Parse.of(example)
+        return Gold(units, [sentence_labels(self.linearization, parse.sentence(unit)) for unit in units], starts)
 
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         heads = numpy.zeros(len(doc), dtype="int64")
@@ -107,35 +77,6 @@ class ParserTask(Task):
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         return parser_score(list(examples), **kwargs)
-
-
-def _aligned_parse(example: Example) -> tuple[list[int | None], list[str | None]]:
-    """Heads (token indices) and relations on the predicted tokens; None where they are not annotated or not aligned."""
-    heads, deprels = example.get_aligned_parse(projectivize=False)
-    with_head = example.get_aligned("HEAD")
-    annotated = {i for i, token in enumerate(example.reference) if token.has_head()}
-    sources = example.alignment.x2y
-    for i, head in enumerate(heads):
-        if head is not None and (with_head[i] is None or not annotated.issuperset(int(j) for j in sources[i])):
-            heads[i] = None
-    return heads, [deprel or None for deprel in deprels]
-
-
-def _local_head(head: int | None, i: int, unit: Unit) -> int | None:
-    """1-based head within the unit, 0 for its root, None where unknown or outside."""
-    if head is None or not unit.start <= head < unit.end:
-        return None
-    return 0 if head == i else head - unit.start + 1
-
-
-def completed_tree(heads: Sequence[int | None], deprels: Sequence[str | None]) -> DependencyTree | None:
-    """A tree that agrees with the known heads; None where they contain a cycle. Words without a head hang from the root."""
-    filled = [0 if head is None else head for head in heads]
-    names = [deprel or MISSING_DEPREL for deprel in deprels]
-    try:
-        return DependencyTree(tuple(filled), tuple(names))
-    except ValueError:
-        return None
 
 
 @Language.factory(
