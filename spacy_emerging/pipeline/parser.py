@@ -84,7 +84,7 @@ class ParserTask(Task):
     assigns=["token.dep", "token.head", "token.is_sent_start", "doc.sents"],
     default_config={
         "model": MODEL,
-        "linearization": {"@linearizations": "spacy-emerging.BracketingDependency.v1", "planes": 2},
+        "linearization": {"@linearizations": "spacy-emerging.SevenBitDependency.v1"},
         "store_scores": False,
         "scorer": None,
     },
@@ -109,7 +109,7 @@ def make_parser(
     """A dependency parser that always gives a valid tree per sentence.
 
     model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any dependency encoding, e.g.
-    `spacy-emerging.BracketingDependency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
+    `spacy-emerging.SevenBitDependency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
     scorer (Optional[Callable]): Replaces dep_uas, dep_las, dep_las_per_type, dep_well_formed, sents_p, sents_r, sents_f.
     Raises SettingError for a linearization of other structures.
     """
