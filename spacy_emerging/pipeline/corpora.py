@@ -1,17 +1,35 @@
-"""Corpus readers of a training config that lose what a component learns from."""
+"""What a corpus must give before there is anything to learn: Docs, and with them what a component learns from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
 
-from ..errors import SettingError
+from ..errors import CorpusError, SettingError
 
 STOCK_READER, OUR_READER = "spacy.Corpus.v1", "spacy-emerging.Corpus.v1"
 CUTTING = ("gold_preproc", "max_length")
 """Its settings that cut Docs into sentences by `Span.as_doc()`, which drops user data and `doc.spans`."""
+
+
+SAMPLE = 10
+"""Docs from which layers learn their sizes, as many as spaCy's own components take."""
+
+
+def sample_docs(name: str, get_examples: Callable[[], Iterable[Example]]) -> list[Doc]:
+    """The first Docs of the training data. Raises CorpusError where there are none: spaCy's own reader gives nothing in silence."""
+    docs = [example.x for example in islice(get_examples(), SAMPLE)]
+    if not docs:
+        raise CorpusError(
+            f"{name}: the training corpus has no Docs, or none within the reader's 'max_length' and 'limit'; check the path, such as "
+            f"--paths.train, and what `spacy-emerging convert` wrote there."
+        )
+    return docs
 
 
 def refuse_stock_cuts(nlp: Language | None, name: str, lost: str) -> None:

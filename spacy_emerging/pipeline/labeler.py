@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy
@@ -17,7 +16,7 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Decoded, Linearization
 from ..types import UnitScores
-from .corpora import hint, refuse_stock_cuts
+from .corpora import hint, refuse_stock_cuts, sample_docs
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
@@ -116,9 +115,11 @@ class Labeler(CheckedPipe):
         """Collects the labels and draws the weights.
 
         labels: what `spacy init labels` wrote, {field: labels}; a plain list of user-level labels will do for a task of one field.
-        Raises LabelError where there is nothing to learn, SettingError for a corpus reader that loses what is to be learned.
+        Raises CorpusError for an empty corpus, LabelError where there is nothing to learn, SettingError for a corpus reader that loses
+        what is to be learned.
         """
         validate_get_examples(get_examples, "Labeler.initialize")
+        sample = sample_docs(self.name, get_examples)
         refuse_stock_cuts(nlp, self.name, self.task.lost_by_as_doc)
         self._set_labels(self._given_labels(labels) if labels is not None else self._collected_labels(get_examples))
         empty = [field for field, found in self.cfg["labels"].items() if not found]
@@ -127,7 +128,6 @@ class Labeler(CheckedPipe):
                 f"{self.name}: no labels for field '{', '.join(empty or self.task.fields)}' in the training data; check that the corpus is "
                 f"annotated for this component{hint(self.task.lost_by_as_doc)}, add labels with add_label, or pass initialize(labels=...)."
             )
-        sample = [example.x for example in islice(get_examples(), 10)]
         initialize_model(self.model, sample, fields_of(self.task.linearization, self.cfg["labels"]), self.task.cuts_sentences)
 
     def _given_labels(self, labels: dict[str, list[str]] | list[str]) -> dict[str, list[str]]:

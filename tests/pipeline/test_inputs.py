@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy
 import pytest
 import spacy
-from spacy.tokens import Doc, Span
-from spacy.training import Example
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Corpus, Example
 from spacy.util import registry
 from thinc.api import Model
 
-from spacy_emerging.errors import LabelError
+from spacy_emerging.errors import CorpusError, LabelError
 
-from .cases import CASES, Case, blank, initialized, train
+from .cases import CASES, LISTENER, TOK2VEC, Case, blank, initialized, train
 from .conftest import Learned
-from .corpus import SPANS_KEY, bare
+from .corpus import SPANS_KEY, bare, examples
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
@@ -90,6 +90,22 @@ def test_wrong_get_examples(case: Case, wrong: str) -> None:
 
     with pytest.raises(TypeError):
         nlp.initialize(get_examples)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "with shared vectors"])
+@pytest.mark.parametrize("reader", ["empty", "all too long"])
+def test_an_empty_corpus_is_one_clear_error(shared: bool, reader: str, case_named, tmp_path) -> None:
+    """Given spaCy's own reader, which passes over what it cannot use, the first component to read says that nothing came."""
+    nlp = blank()
+    docs = [] if reader == "empty" else [example.reference for example in examples(nlp.vocab)]
+    DocBin(docs=docs).to_disk(tmp_path / "train.spacy")
+    if shared:
+        nlp.add_pipe("emerging_tok2vec", name="tok2vec", config={"model": TOK2VEC})
+    case_named("tag").add_to(nlp, LISTENER if shared else TOK2VEC)
+    corpus = Corpus(tmp_path / "train.spacy", limit=0, max_length=0 if reader == "empty" else 1)
+
+    with pytest.raises(CorpusError, match=f"^{'tok2vec' if shared else 'labeler'}: the training corpus has no Docs"):
+        nlp.initialize(lambda: corpus(nlp))
 
 
 @by_case
