@@ -3,9 +3,10 @@ Roca & Vilares 2023, arXiv 2310.14319)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from .legal_search import Legality
 from .planes import Arc
 
 
@@ -90,50 +91,46 @@ class WordBits(NamedTuple):
     right_heads: tuple[bool, ...]
 
 
-class BitState(NamedTuple):
-    """Per plane, for the left dependents that wait whether they are outermost; how many heads offer themselves; whether the root does."""
+BitState = tuple[int, ...]
+"""Per plane the left dependents that wait and how many heads offer themselves; at the end, whether the root does.
 
-    waiting: tuple[tuple[bool, ...], ...]
-    offering: tuple[int, ...]
-    root: bool
-
-
-def _step(state: BitState, word: WordBits) -> BitState | None:
-    """The stacks after a word; None where a bit finds no partner, or where the root would keep its place for a second word."""
-    waiting, offering, root = list(state.waiting), list(state.offering), state.root
-    own = word.plane
-    if word.right_dependent and offering[own]:
-        offering[own] -= word.outermost
-    elif word.right_dependent:
-        if own or not root or not word.outermost:
-            return None
-        root = False
-    for plane in range(len(waiting)):
-        if word.left_heads[plane]:
-            farthest = len(waiting[plane]) - 1
-            while farthest >= 0 and not waiting[plane][farthest]:
-                farthest -= 1
-            if farthest < 0:
-                return None
-            waiting[plane] = waiting[plane][:farthest]
-        offering[plane] += word.right_heads[plane]
-    if not word.right_dependent:
-        waiting[own] = (*waiting[own], word.outermost)
-    return BitState(tuple(waiting), tuple(offering), root)
+Those that wait are one number: a 1, and to the right of it a bit per dependent that says whether it is outermost, the nearest last.
+"""
 
 
-def _is_final(state: BitState) -> bool:
-    """Whether everything has found its partner, the root included."""
-    return not (state.root or any(state.waiting) or any(state.offering))
+def legality_of(words: Sequence[WordBits | None], planes: int) -> Legality[BitState]:
+    """What a search for bits that all find their partner must know; see `legal_search.py`.
 
-
-def legality_of(
-    words: Sequence[WordBits | None], planes: int
-) -> tuple[BitState, Callable[[BitState, int, bool], BitState | None], Callable[[BitState], bool]]:
-    """Start, step and end of a search for legal bits. words: what each label says; None for a label that says nothing."""
+    words: what each label says; None for a label that says nothing. The root takes one word.
+    """
+    start = (1, 0) * planes + (1,)
+    end = (1, 0) * planes + (0,)
 
     def step(state: BitState, label: int, last: bool) -> BitState | None:
         word = words[label]
         return None if word is None else _step(state, word)
 
-    return BitState(((),) * planes, (0,) * planes, True), step, _is_final
+    return Legality(start, step, end.__eq__)
+
+
+def _step(state: BitState, word: WordBits) -> BitState | None:
+    """The stacks after a word; None where a bit finds no partner, or where the root would keep its place for a second word."""
+    right_dependent, own, outermost, left_heads, right_heads = word
+    stacks = list(state)
+    if right_dependent and stacks[2 * own + 1]:
+        stacks[2 * own + 1] -= outermost
+    elif right_dependent:
+        if own or not stacks[-1] or not outermost:
+            return None
+        stacks[-1] = 0
+    for plane, has_left in enumerate(left_heads):
+        if has_left:
+            waiting = stacks[2 * plane]
+            outermost_one = waiting & -waiting
+            if outermost_one == waiting:
+                return None
+            stacks[2 * plane] = waiting >> outermost_one.bit_length()
+        stacks[2 * plane + 1] += right_heads[plane]
+    if not right_dependent:
+        stacks[2 * own] = 2 * stacks[2 * own] + outermost
+    return tuple(stacks)

@@ -4,9 +4,10 @@ plane p (from 0) writes p stars after each."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
+from .legal_search import Legality
 from .planes import Arc
 
 Move = tuple[tuple[int, int, int, int, int], ...]
@@ -82,10 +83,8 @@ def head_brackets(move: Move) -> int:
     return sum(from_left + to_right for _, _, from_left, to_right, _ in move)
 
 
-def legality_of(
-    moves: Sequence[Move | None], planes: int, one_root: bool
-) -> tuple[tuple[int, ...], Callable[[tuple[int, ...], int, bool], tuple[int, ...] | None], Callable[[tuple[int, ...]], bool]]:
-    """Start, step and end of a search for brackets that all find their partner; see `legal_search.py`.
+def legality_of(moves: Sequence[Move | None], planes: int, one_root: bool) -> Legality[tuple[int, ...]]:
+    """What a search for brackets that all find their partner must know; see `legal_search.py`.
 
     moves: what each label says, None for one that is illegal everywhere. one_root: whether exactly one `>` must have the root for its
     partner, in the first plane; else any number may, in any plane.
@@ -110,4 +109,5 @@ def legality_of(
             left_open[offering] += from_right - (from_left - for_root)
         return tuple(left_open)
 
-    return (0,) * (2 * planes + 1), step, lambda state: not any(state[:-1]) and bool(state[-1]) == one_root
+    end = (0,) * (2 * planes) + (int(one_root),)
+    return Legality((0,) * (2 * planes + 1), step, end.__eq__)

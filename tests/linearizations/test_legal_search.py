@@ -79,7 +79,7 @@ def test_every_tree_of_the_coverage_is_legal(name: str, settings: dict[str, int]
         vocab = sorted({label for label, _ in labels})
         scores = numpy.log(numpy.array([[1.0 if label == known else 1e-3 for known in vocab] for label, _ in labels]))
         # then: the search finds them
-        found = best_legal_labels(scores, *encoding.legality(vocab))  # type: ignore[attr-defined]
+        found = best_legal_labels(scores, encoding.legality(vocab))  # type: ignore[attr-defined]
         assert found is not None
         assert [vocab[label] for label in found] == [label for label, _ in labels]
 
@@ -95,7 +95,7 @@ def test_an_unlimited_search_finds_the_best_of_all_legal_sequences(
     scores = random.normal(size=(n, len(vocab)))
     legality = linearization(name, **settings).legality(vocab)  # type: ignore[attr-defined]
     # when
-    found = best_legal_labels(scores, *legality, **EVERYTHING)
+    found = best_legal_labels(scores, legality, **EVERYTHING)
     # then: it is the best of all that the steps let pass
     best = None
     for ids in product(range(len(vocab)), repeat=n):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..columns import columns
+from ..legal_search import Legality
 from .projective import projective
 from .repair import known_deprels, tree_from_arcs
-from .searched import Legality, SearchedTrees
+from .searched import SearchedTrees
 
 SHIFT, RIGHT, LEFT, REDUCE = "SH", "RA", "LA", "RE"
 
@@ -80,7 +82,7 @@ class ArcEagerDependency(SearchedTrees):
         tree, mended = tree_from_arcs(n, arcs, known_deprels(deprels, labels, 2), self.repair)
         return Decoded(tree, repairs + mended)
 
-    def legality(self, labels: Sequence[str]) -> Legality:
+    def legality(self, labels: Sequence[str]) -> Legality[Any]:
         """States are the stack, as whether each word on it has a head, and whether a word has the root."""
         actions = [label.split("_") for label in labels]
 

@@ -7,16 +7,18 @@ to the right, one `/` per dependent to its right; plane p (from 0) writes p star
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...errors import SettingError
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..columns import columns
+from ..legal_search import Legality
 from ..plane_brackets import head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
 from ..planes import kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
-from .searched import Legality, SearchedTrees
+from .searched import SearchedTrees
 
 
 class BracketingDependency(SearchedTrees):
@@ -56,8 +58,8 @@ class BracketingDependency(SearchedTrees):
         tree, mended = tree_from_arcs(len(texts), pairs, known_deprels(deprels, labels, 2), self.repair)
         return Decoded(tree, repairs + unmatched + mended)
 
-    def legality(self, labels: Sequence[str]) -> Legality:
+    def legality(self, labels: Sequence[str]) -> Legality[Any]:
         """States are how many brackets are open, and whether a word has the root; every word has one head."""
         moves = [parse_brackets(label, self.planes) for label in labels]
         legal = [None if unknown or head_brackets(move) != 1 else move for move, unknown in moves]
-        return Legality(*legality_of(legal, self.planes, one_root=True))
+        return legality_of(legal, self.planes, one_root=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..bits import BitArcs, WordBits, legality_of
 from ..columns import columns
+from ..legal_search import Legality
 from ..planes import kept_planes, relaxed_planes
 from .pseudo_projective import check_scheme, lift, restore
 from .repair import known_deprels, tree_from_arcs
-from .searched import Legality, SearchedTrees
+from .searched import SearchedTrees
 
 LABELS = {format(number, "04b"): tuple(map(int, format(number, "04b"))) for number in range(16)}
 
@@ -72,10 +74,10 @@ class FourBitDependency(SearchedTrees):
         """The four bits; None for a string that is no such label."""
         return LABELS.get(label)
 
-    def legality(self, labels: Sequence[str]) -> Legality:
+    def legality(self, labels: Sequence[str]) -> Legality[Any]:
         """States are the stacks of `bits.py`."""
         words = [_word(LABELS[label]) if label in LABELS else None for label in labels]
-        return Legality(*legality_of(words, 1))
+        return legality_of(words, 1)
 
 
 def _word(bits: tuple[int, ...]) -> WordBits:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy
 
 from ...errors import check_choice
 from ...structures import DependencyTree
 from ..base import Decoded, Linearization
-from ..legal_search import best_legal_labels
+from ..legal_search import Legality, best_legal_labels
 from ..next_best import decode_next_best
 from .repair import check_repair
-
-
-class Legality(NamedTuple):
-    """What `legal_search.py` asks for: the state before the first word, the state after a label, and whether a sequence may end so."""
-
-    start: Any
-    step: Callable[[Any, int, bool], Any]
-    is_final: Callable[[Any], bool]
 
 
 class SearchedTrees(Linearization[DependencyTree]):
@@ -39,7 +31,7 @@ class SearchedTrees(Linearization[DependencyTree]):
         check_choice(type(self).__name__, "search", search, self.searches)
         self.search = search
 
-    def legality(self, labels: Sequence[str]) -> Legality:
+    def legality(self, labels: Sequence[str]) -> Legality[Any]:
         """Which of these labels of the first field may follow one another; for the search "legal"."""
         raise NotImplementedError
 
@@ -61,7 +53,7 @@ class SearchedTrees(Linearization[DependencyTree]):
 
     def _decode_legal(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded | None:
         first = numpy.nan_to_num(numpy.asarray(scores[0], dtype=numpy.float64), nan=-1e9, neginf=-1e9)
-        labels = best_legal_labels(first, *_legality(self, tuple(vocab[0])))
+        labels = best_legal_labels(first, _legality(self, tuple(vocab[0])))
         if labels is None:
             return None
         relations = numpy.asarray(scores[1]).argmax(axis=1).tolist()
@@ -71,6 +63,6 @@ class SearchedTrees(Linearization[DependencyTree]):
 
 
 @lru_cache(maxsize=8)
-def _legality(encoding: SearchedTrees, labels: tuple[str, ...]) -> Legality:
+def _legality(encoding: SearchedTrees, labels: tuple[str, ...]) -> Legality[Any]:
     """The legality of these labels, worked out once and not for every sentence."""
     return encoding.legality(labels)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
 from ..bits import BitArcs, WordBits, legality_of
 from ..columns import columns
+from ..legal_search import Legality
 from ..planes import kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
-from .searched import Legality, SearchedTrees
+from .searched import SearchedTrees
 
 LABELS = {format(number, "07b"): tuple(map(int, format(number, "07b"))) for number in range(128)}
 
@@ -64,10 +66,10 @@ class SevenBitDependency(SearchedTrees):
         """The seven bits; None for a string that is no such label."""
         return LABELS.get(label)
 
-    def legality(self, labels: Sequence[str]) -> Legality:
+    def legality(self, labels: Sequence[str]) -> Legality[Any]:
         """States are the stacks of `bits.py`."""
         words = [_word(LABELS[label]) if label in LABELS else None for label in labels]
-        return Legality(*legality_of(words, 2))
+        return legality_of(words, 2)
 
 
 def _word(bits: tuple[int, ...]) -> WordBits:

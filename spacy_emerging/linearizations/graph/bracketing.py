@@ -9,7 +9,7 @@ import numpy
 
 from ...errors import SettingError, check_choice
 from ..base import Decoded
-from ..legal_search import best_legal_labels
+from ..legal_search import Legality, best_legal_labels
 from ..plane_brackets import Move, head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
 from ..planes import Arc, relaxed_planes
 from .relations import GraphLabels, heads_in_order, split
@@ -54,7 +54,7 @@ class BracketingGraph(GraphLabels):
         plain = super().decode_scores(scores, vocab)
         if self.search == "greedy" or not plain.repairs or not len(scores[0]):
             return plain
-        moves, by_heads = _fitting(tuple(vocab[0]), tuple(vocab[1]), self.planes)
+        moves, by_heads, legality = _fitting(tuple(vocab[0]), tuple(vocab[1]), self.planes)
         codes, relations = (numpy.nan_to_num(numpy.asarray(field, dtype=numpy.float64), nan=-1e9, neginf=-1e9) for field in scores)
         fitting = {heads: relations[:, ids].argmax(axis=1) for heads, ids in by_heads.items()}
         joint = codes.copy()
@@ -63,7 +63,7 @@ class BracketingGraph(GraphLabels):
             if move is not None:
                 heads = head_brackets(move)
                 joint[:, label] += relations[words, by_heads[heads][fitting[heads]]]
-        found = best_legal_labels(joint, *legality_of(moves, self.planes, one_root=False))
+        found = best_legal_labels(joint, legality)
         if found is None:
             return plain
         chosen = [int(by_heads[heads][fitting[heads][i]]) for i, heads in enumerate(head_brackets(moves[label] or ()) for label in found)]
@@ -73,11 +73,14 @@ class BracketingGraph(GraphLabels):
 
 
 @lru_cache(maxsize=8)
-def _fitting(codes: tuple[str, ...], relations: tuple[str, ...], planes: int) -> tuple[list[Move | None], dict[int, numpy.ndarray]]:
-    """What each code says, None for one with unknown parts or that no relations fit; ids of relations by the number of heads."""
+def _fitting(
+    codes: tuple[str, ...], relations: tuple[str, ...], planes: int
+) -> tuple[list[Move | None], dict[int, numpy.ndarray], Legality[tuple[int, ...]]]:
+    """What each code says, None for one with unknown parts or that no relations fit; ids of relations by the number of heads;
+    and which codes may follow one another."""
     by_heads: dict[int, list[int]] = {}
     for i, joined in enumerate(relations):
         by_heads.setdefault(len(split(joined)) if joined else 0, []).append(i)
     parsed = [parse_brackets(code, planes) for code in codes]
     moves = [None if unknown or head_brackets(move) not in by_heads else move for move, unknown in parsed]
-    return moves, {heads: numpy.array(ids) for heads, ids in by_heads.items()}
+    return moves, {heads: numpy.array(ids) for heads, ids in by_heads.items()}, legality_of(moves, planes, one_root=False)
