@@ -36,7 +36,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(RUN) -m pytest -n $(WORKERS)
 
-test-slow: $(INSTALLED)
+test-slow: $(PEERS)
 	$(RUN) -m pytest -n $(WORKERS) -m slow
 
 lint: $(INSTALLED)
