@@ -42,8 +42,8 @@ def test_a_parser_counts_the_sentences_whose_labels_it_repaired(case_named, lear
     doc = bare(reference)
     prediction = pipe.predict([doc])[0]
     assert len(prediction.units) == 2
-    one_bracket = pipe.label_data["bracket"][-1]
-    broken = predicted_labels(pipe, prediction, {i: {"bracket": one_bracket} for i in range(prediction.units[0].end)})
+    field = pipe.task.fields[0]
+    broken = predicted_labels(pipe, prediction, {i: {field: pipe.label_data[field][-1]} for i in range(prediction.units[0].end)})
 
     pipe.set_annotations([doc], [broken])
 
