@@ -122,6 +122,7 @@ def write_plot(rows: Sequence[Row], path: Path) -> None:
     Raises SettingError where matplotlib is missing or the extension is no picture's.
     """
     check_picture(path)
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
@@ -148,7 +149,7 @@ def write_plot(rows: Sequence[Row], path: Path) -> None:
             axis.grid(axis="both", alpha=0.3)
     handles, names = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(len(corpora), 5), fontsize=8)
-    with replacing(path) as unfinished:
+    with replacing(path) as unfinished, rc_context({"svg.fonttype": "none"}):  # letters as text: smaller, and they can be searched for
         figure.savefig(unfinished, format=path.suffix[1:].lower())
 
 

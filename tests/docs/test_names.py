@@ -43,9 +43,12 @@ def test_every_setting_of_a_component_is_documented(name: str) -> None:
         assert f"`{setting}`" in text, setting
 
 
-@pytest.mark.parametrize("command", ["config", "convert"])
-def test_every_option_of_a_command_is_documented(command: str) -> None:
-    text = page("config.md")
+@pytest.mark.parametrize(
+    ("command", "described_in"),
+    [("config", "config.md"), ("convert", "config.md"), ("coverage", "coverage.md"), ("render", "pictures.md")],
+)
+def test_every_option_of_a_command_is_documented(command: str, described_in: str) -> None:
+    text = page(described_in)
     parameters = get_command(app).commands[command].params  # type: ignore[attr-defined]
     for option in [name for parameter in parameters for name in parameter.opts if name.startswith("--") and name != "--help"]:
         assert f"`{option}" in text, option
