@@ -92,7 +92,7 @@ def test_a_plain_list_will_not_do_for_several_fields(case_named) -> None:
     nlp = blank()
     pipe = case_named("parser").add_to(nlp)
 
-    with pytest.raises(LabelError, match="needs a table with the fields bracket, deprel"):
+    with pytest.raises(LabelError, match=f"needs a table with the fields {', '.join(pipe.task.fields)}, not a list"):
         pipe.initialize(lambda: examples(nlp.vocab), nlp=nlp, labels=["nsubj"])
 
 
@@ -196,7 +196,7 @@ def test_an_unknown_span_type_is_named_without_its_prefix(id: str, case_named) -
 
 def test_an_unknown_derived_label_counts_as_not_annotated_and_warns_once(case_named) -> None:
     """Given a tree with a bracket string that the corpus lacks, the word teaches its relation only."""
-    nlp, _ = initialized(case_named("parser"))
+    nlp, _ = initialized(case_named("parser"), linearization={"@linearizations": "spacy-emerging.BracketingDependency.v1"})
     pipe = nlp.get_pipe("labeler")
     words = ["Bob", "saw", "Bob", "New", "York", "eggs", "."]
     deps = ["nsubj", "ROOT", "obj", "obj", "obj", "obj", "punct"]
