@@ -48,8 +48,8 @@ ENCODINGS: dict[str, dict[str, tuple[str, Settings]]] = {
     "graph": {
         "absolute": ("AbsoluteGraph", {}),
         "relative": ("RelativeGraph", {}),
-        "bracketing, 2 planes": ("BracketingGraph", {"planes": 2}),
-        "bracketing, 3 planes": ("BracketingGraph", {"planes": 3}),
+        "bracketing, 2 planes": ("BracketingGraph", {"planes": 2, "search": "legal"}),
+        "bracketing, 3 planes": ("BracketingGraph", {"planes": 3, "search": "legal"}),
         "4-bit, 4 subsets": ("FourBitGraph", {"subsets": 4}),
         "6-bit, 4 subsets": ("SixBitGraph", {"subsets": 4}),
     },

@@ -119,7 +119,7 @@ def test_a_search_that_an_encoding_does_not_have_is_named() -> None:
 def test_graph_codes_and_relations_are_chosen_together(seed: int, n: int) -> None:
     # given: scores of some codes and of relations for none, one and two heads
     random = numpy.random.default_rng(seed)
-    encoding = linearization("BracketingGraph", planes=1)
+    encoding = linearization("BracketingGraph", planes=1, search="legal")
     vocab = [["", "/", ">", "<", "\\", ">/", "\\>", ">>"], ["", "a", "b", "a|b"]]
     scores = [random.normal(scale=0.2, size=(n, len(labels))) for labels in vocab]  # near enough for nothing to be passed over
     # when
