@@ -72,7 +72,8 @@ def _close(stack: list[_Open], words: list[str], tags: list[str], found: dict[in
         tags[-1] = closed.label or ""
     elif closed.start == len(words):
         if stack:
-            raise BracketsError(f"the bracket {closed.label!r} after word {len(words)} is empty.")
+            name = f"the bracket {closed.label!r}" if closed.label else "a bracket without a label"
+            raise BracketsError(f"{name} after word {len(words)} is empty.")
     elif closed.label or stack:
         found[closed.order] = (closed.label or "", closed.start, len(words))
 

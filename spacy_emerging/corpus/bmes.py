@@ -54,7 +54,7 @@ def _cells(path: Path, line: int, content: str) -> tuple[str, str]:
     character, _, tag = content.rpartition("\t" if "\t" in content else " ")
     if not character:
         raise broken(path, line, "the line needs a character and its tag, separated by a tab.")
-    if tag not in BEGINNING + CONTINUING:
+    if len(tag) != 1 or tag not in BEGINNING + CONTINUING:
         raise broken(path, line, f"the tag is {tag!r}, but must be B, M, E, S or X (for whitespace between words).")
     return character, tag
 

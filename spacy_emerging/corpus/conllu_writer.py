@@ -17,6 +17,8 @@ from .tags import Chunk, iob2, outermost
 
 HEADER = "# global.Entity = eid-etype"
 UNWRITABLE = re.compile(r"[\t\n\r]|\s*")
+COLUMNS = ("id", "token", "lemma", "pos", "tag", "morph", "head", "relation", "graph", "entities")
+BREAKS = re.compile(r"[\t\n\r]")
 UNWRITABLE_LABEL = re.compile(r"[|\s]")
 
 
@@ -27,8 +29,8 @@ def write_conllu(docs: Iterable[Doc], path: str | Path) -> None:
     mentions (`Entity=`) and, where they are not simply the outermost mentions, doc.ents (`NER=`). A root's relation "ROOT", as
     spaCy's own parser calls it, is written as `root`. A Doc without sentence boundaries is one sentence. Arcs of the graph from one
     sentence to another, or from a word to itself, are left out. Labels of paths through empty nodes (`conj>obj`) are written as they are.
-    Raises CorpusError for a token that is white space or holds a tab or line break, and for a label in the graph that is empty or holds
-    white space or "|": CoNLL-U has no way to write them.
+    Raises CorpusError for a token that is white space, for a tab or line break in a token or its annotation, for a relation "_", and
+    for a label in the graph that is empty or holds white space or "|": CoNLL-U has no way to write them.
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         headed = False
@@ -81,7 +83,7 @@ def _columns(token: Token, sent: Span, doc_number: int, sent_number: int, deps: 
         is_root = token.head.i == token.i
         head = "0" if is_root else str(token.head.i - sent.start + 1)
         deprel = "root" if is_root and token.dep_ == "ROOT" else token.dep_
-    return [
+    cells = [
         str(token.i - sent.start + 1),
         token.text,
         token.lemma_ or MISSING,
@@ -93,6 +95,13 @@ def _columns(token: Token, sent: Span, doc_number: int, sent_number: int, deps: 
         deps,
         misc,
     ]
+    for name, cell in zip(COLUMNS, cells, strict=True):
+        if BREAKS.search(cell) or (name == "relation" and cell == MISSING != head):
+            raise CorpusError(
+                f"write_conllu: the {name} of token {token.i} of Doc {doc_number} (sentence {sent_number}) is {cell!r}, which CoNLL-U "
+                "cannot hold; rename it."
+            )
+    return cells
 
 
 def _deps(doc: Doc, sents: list[Span], number: int) -> list[str]:

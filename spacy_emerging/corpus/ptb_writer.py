@@ -8,6 +8,7 @@ from pathlib import Path
 from spacy.tokens import Doc
 
 from ..errors import CorpusError
+from ..structures import StructureError
 from .annotations import CONSTITUENTS_KEY, constituency_trees, sentence_units
 from .files import replacing
 
@@ -22,7 +23,10 @@ def write_ptb(docs: Iterable[Doc], path: str | Path) -> None:
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         for number, doc in enumerate(docs, start=1):
-            trees = constituency_trees(doc, sentence_units(doc))
+            try:
+                trees = constituency_trees(doc, sentence_units(doc))
+            except StructureError as error:
+                raise StructureError(f"write_ptb: doc.spans[{CONSTITUENTS_KEY!r}] of Doc {number} holds no tree: {error}") from error
             if trees is None:
                 raise CorpusError(
                     f"write_ptb: Doc {number} has no doc.spans[{CONSTITUENTS_KEY!r}]; write Docs from brackets or parsed with "

@@ -21,8 +21,8 @@ def write_sdp(docs: Iterable[Doc], path: str | Path) -> None:
     Kept: words, lemmas, tags, the graph, sentences, and Docs by the ids of sentences (a Doc of more than 999 sentences is cut on reading).
     An arc from the root is written as a top, whatever its label. Arcs between sentences and spaces are lost, and so are the
     names of root arcs other than "root". Words with an outgoing arc are predicates. A Doc without sentence boundaries is one sentence.
-    Raises CorpusError for a Doc without a graph, for a token that is white space or holds a tab or line break, and for a label that
-    the format cannot hold: it is empty, is "_", or contains "|", a tab or a line break.
+    Raises CorpusError for a Doc without a graph, for a token that is white space, for a tab or line break in a token, lemma or tag, and
+    for a label that the format cannot hold: it is empty, is "_", or contains "|", a tab or a line break.
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(f"{HEADER}\n")
@@ -59,6 +59,11 @@ def _rows(sentence: Span, arcs: list[Arc], where: str) -> Iterator[str]:
                 f"extra white space."
             )
         fixed = [str(word), token.text, token.lemma_ or MISSING, token.tag_ or token.pos_ or MISSING]
+        for name, cell in zip(("lemma", "tag"), fixed[2:], strict=True):
+            if any(mark in cell for mark in "\t\n\r"):
+                raise CorpusError(
+                    f"write_sdp: the {name} of token {token.i} of {where} is {cell!r}, which SDP columns cannot hold; rename it."
+                )
         flags = [YES if word in tops else NO, YES if word in predicates else NO, MISSING]
         arguments = [BETWEEN_LABELS.join(cells[head, word]) if (head, word) in cells else MISSING for head in predicates]
         yield "\t".join([*fixed, *flags, *arguments])

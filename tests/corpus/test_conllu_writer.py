@@ -135,3 +135,18 @@ def test_a_token_that_the_format_cannot_hold_is_refused_and_the_old_file_stays(t
         write_conllu([Doc(Vocab(), words=["a", word])], path)
     assert [file.name for file in tmp_path.iterdir()] == ["kept.conllu"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ({"lemmas": ["a", "b\tc"]}, r"the lemma of token 1 of Doc 1 \(sentence 1\) is 'b\\tc'"),
+        ({"tags": ["a", "b\nc"]}, r"the tag of token 1 of Doc 1 \(sentence 1\) is 'b\\nc'"),
+        ({"heads": [0, 0], "deps": ["root", "b\rc"]}, r"the relation of token 1 of Doc 1 \(sentence 1\) is 'b\\rc'"),
+        ({"heads": [0, 0], "deps": ["root", "_"]}, r"the relation of token 1 of Doc 1 \(sentence 1\) is '_'"),
+    ],
+)
+def test_an_annotation_that_the_format_cannot_hold_is_refused(tmp_path, annotation, message):
+    with pytest.raises(CorpusError, match=message):
+        write_conllu([Doc(Vocab(), words=["a", "b"], **annotation)], tmp_path / "a.conllu")
+    assert list(tmp_path.iterdir()) == []

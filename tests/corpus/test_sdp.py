@@ -152,3 +152,12 @@ def test_what_the_columns_cannot_hold_is_refused_and_the_old_file_stays(tmp_path
     assert message in str(raised.value)
     assert [file.name for file in tmp_path.iterdir()] == ["kept.sdp"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize("annotation", ["lemmas", "tags"])
+def test_a_tab_in_a_lemma_or_tag_is_refused(tmp_path, annotation):
+    doc = Doc(Vocab(), words=["a", "b"], **{annotation: ["x", "y\tz"]})
+    set_graph_arcs(doc, [])
+    with pytest.raises(CorpusError, match=f"the {annotation[:-1]} of token 1 of Doc 1 \\(sentence 1\\) is 'y"):
+        write_sdp([doc], tmp_path / "a.sdp")
+    assert not list(tmp_path.iterdir())

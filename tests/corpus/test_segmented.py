@@ -88,6 +88,8 @@ def test_whitespace_is_between_words_or_inside(file):
         ("\tB\n", 1, "a character and its tag"),
         ("我\tQ\n", 1, "the tag is 'Q'"),
         ("我\tB-NOUN\n", 1, "the tag is 'B-NOUN'"),
+        ("我\t\n", 1, "the tag is ''"),
+        ("我\tS\n你\tBS\n", 2, "the tag is 'BS'"),
         ("我\tB\n你\tB\n", 2, "has not ended"),
         ("我\tB\n\n你\tS\n", 2, "ends inside a word"),
         ("我\tB\n你\tM", 2, "ends inside a word"),
