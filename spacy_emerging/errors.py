@@ -26,7 +26,7 @@ class ModelDataError(EmergingError):
     """Saved weights are truncated, edited, or belong to another model."""
 
 
-def check_choice(owner: str, setting: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(owner: str, setting: str, value: object, choices: Iterable[object]) -> None:
     """Raises SettingError unless `value` is one of `choices`."""
     known = list(choices)
     if value not in known:

@@ -17,6 +17,7 @@ ARCHITECTURES = {
     "spacy-emerging.XLSTMEncoder.v1": "encoders.xlstm:XLSTMEncoder",
     "spacy-emerging.WordEmbed.v1": "embed.words:WordEmbed",
     "spacy-emerging.SoftmaxDecoder.v1": "decoders.softmax:SoftmaxDecoder",
+    "spacy-emerging.CRFDecoder.v1": "decoders.crf:CRFDecoder",
     "spacy-emerging.Labeler.v1": "pipeline.model:LabelerModel",
 }
 

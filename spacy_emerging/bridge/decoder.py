@@ -120,7 +120,7 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
     with shim.running(False) as module:
         parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
         for layout, index in parts:
-            prediction: Prediction = module.predict(layout.pad(take(tokens, index)), layout.mask)
+            prediction = _prediction(module, layout.pad(take(tokens, index)), layout.mask, want_scores)
             best.append(layout.unpad(prediction.best))
             scores.append([layout.unpad(field.to(tokens.dtype)) for field in prediction.scores] if want_scores else [])
     order = None if parts[0][1] is None else torch.cat([index for _, index in parts if index is not None]).argsort()
@@ -129,6 +129,14 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
     ends = numpy.cumsum(lengths)
     slices = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
     return [UnitScores([field[part] for field in score_arrays], best_array[part]) for part in slices]
+
+
+def _prediction(module: Any, states: Tensor, mask: Tensor, want_scores: bool) -> Prediction:
+    """A decoder to which scores cost more than labels has a method `best`, for those who want labels alone."""
+    if not want_scores and hasattr(module, "best"):
+        return Prediction([], module.best(states, mask))
+    result: Prediction = module.predict(states, mask)
+    return result
 
 
 def _arranged(module: nn.Module, lengths: list[int], max_batch_tokens: int, device: torch.device) -> list[tuple[Layout, Tensor | None]]:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ..errors import check_number, check_whole
 from ..types import Field, LossOutput, Prediction
+from .outputs import label_output
 
 
 class Softmax(nn.Module):
@@ -29,7 +30,7 @@ class Softmax(nn.Module):
         super().__init__()
         self.label_smoothing = label_smoothing
         self.dropout = nn.Dropout(dropout)
-        self.outputs = nn.ModuleList(_output(width, hidden_width, len(field.labels), dropout) for field in fields)
+        self.outputs = nn.ModuleList(label_output(width, hidden_width, len(field.labels), dropout) for field in fields)
 
     def loss(self, states: Tensor, mask: Tensor, gold: Tensor) -> LossOutput:
         """Cross-entropy in nats, summed over fields and annotated tokens.
@@ -48,12 +49,6 @@ class Softmax(nn.Module):
         """Log-probabilities and argmax; states (B, L, D), mask (B, L)."""
         scores = [output(states).log_softmax(dim=-1) for output in self.outputs]
         return Prediction(scores, torch.stack([field.argmax(dim=-1) for field in scores], dim=-1))
-
-
-def _output(width: int, hidden_width: int, labels: int, dropout: float) -> nn.Module:
-    if not hidden_width:
-        return nn.Linear(width, labels)
-    return nn.Sequential(nn.Linear(width, hidden_width), nn.LeakyReLU(0.1), nn.Dropout(dropout), nn.Linear(hidden_width, labels))
 
 
 def SoftmaxDecoder(

@@ -225,8 +225,13 @@ class Labeler(CheckedPipe):
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [DocPrediction([], []) for _ in docs]
+        return self.model.predict(self._request(docs, want_scores=self._searches or self.store_scores))
+
+    @property
+    def _searches(self) -> bool:
+        """Whether the structure is searched for over the decoder's scores, so that its best labels will not do."""
         own_search = type(self.task.linearization).decode_scores is not Linearization.decode_scores
-        return self.model.predict(self._request(docs, want_scores=own_search or self.store_scores))
+        return own_search and self.model.get_ref("decoder").shims[0].module.search == "linearization"
 
     def _request(self, docs: Sequence[Doc], want_scores: bool) -> Request:
         return Request(docs, [self.task.cut(doc) for doc in docs], want_scores)
@@ -243,8 +248,7 @@ class Labeler(CheckedPipe):
             self.task.annotate(doc, decisions)
 
     def _decoded(self, scores: UnitScores) -> Decoded:
-        module = self.model.get_ref("decoder").shims[0].module
-        if scores.scores and module.search == "linearization":
+        if scores.scores and self._searches:
             return self.task.linearization.decode_scores(scores.scores, self.index.labels)
         return self.task.linearization.decode(self.index.to_strings(scores.best))
 
