@@ -100,7 +100,7 @@ class GraphTask(Task):
     assigns=["doc._.graph"],
     default_config={
         "model": MODEL,
-        "linearization": {"@linearizations": "spacy-emerging.BracketingGraph.v1", "planes": 2},
+        "linearization": {"@linearizations": "spacy-emerging.SixBitGraph.v1", "subsets": 4},
         "store_scores": False,
         "scorer": None,
     },
@@ -125,7 +125,7 @@ def make_graph(
     """A parser of dependency graphs: words may have several heads or none, and arcs may form cycles.
 
     model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any graph encoding, e.g.
-    `spacy-emerging.BracketingGraph.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
+    `spacy-emerging.SixBitGraph.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
     scorer (Optional[Callable]): Replaces graph_p, graph_r, graph_f, graph_unlabeled_p, graph_unlabeled_r, graph_unlabeled_f,
     graph_exact_match, graph_per_type, graph_well_formed. Raises SettingError for a linearization of other structures.
     """

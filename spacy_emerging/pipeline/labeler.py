@@ -231,7 +231,7 @@ class Labeler(CheckedPipe):
     def _searches(self) -> bool:
         """Whether the structure is searched for over the decoder's scores, so that its best labels will not do."""
         own_search = type(self.task.linearization).decode_scores is not Linearization.decode_scores
-        return own_search and self.model.get_ref("decoder").shims[0].module.search == "linearization"
+        return own_search and (not self._initialized or self.model.get_ref("decoder").shims[0].module.search == "linearization")
 
     def _request(self, docs: Sequence[Doc], want_scores: bool) -> Request:
         return Request(docs, [self.task.cut(doc) for doc in docs], want_scores)
