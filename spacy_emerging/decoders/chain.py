@@ -124,10 +124,8 @@ class Chain(nn.Module):
 
     def _runs(self, lengths: Tensor) -> Iterator[tuple[Steps, bool]]:
         """All sequences for which there is a legal answer, and those for which there is none, which are answered without constraints."""
-        if self.limits is None or all(possible := self.limits.of(lengths.tolist())):
-            yield Steps(lengths), True
-            return
-        legal = torch.tensor(possible, device=lengths.device)
+        every = torch.ones_like(lengths, dtype=torch.bool)
+        legal = every if self.limits is None else torch.tensor(self.limits.of(lengths.tolist()), dtype=torch.bool, device=lengths.device)
         for chosen, constrained in ((legal, True), (~legal, False)):
             steps = Steps(lengths, chosen)
             if steps.tokens:

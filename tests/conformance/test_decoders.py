@@ -193,6 +193,61 @@ def test_prediction_does_not_depend_on_batch_mates_or_on_the_call(name: str) -> 
 
 
 @each_decoder
+def test_fields_may_come_in_any_order(name: str) -> None:
+    # given the same weights under another order of fields, the same answers come in that order
+    module, turned = build(name), build(name, FIELDS[::-1])
+    padded, mask = states(*LENGTHS)
+    fields = {id(layers): layers for layers in module.children() if isinstance(layers, torch.nn.ModuleList) and len(layers) == len(FIELDS)}
+    if not fields:
+        pytest.skip("has no layers per field")
+    for layers, others in zip(module.children(), turned.children(), strict=True):
+        if id(layers) in fields:
+            for one, other in zip(layers, reversed(others), strict=True):
+                other.load_state_dict(one.state_dict())
+    wanted, found = module.predict(padded, mask), turned.predict(padded, mask)
+    assert torch.equal(found.best[mask], wanted.best[mask].flip(-1))
+    gold = legal_gold(mask)
+    torch.testing.assert_close(turned.loss(padded, mask, gold.flip(-1)).total, module.loss(padded, mask, gold).total)
+
+
+@each_decoder
+def test_labels_alone_are_those_of_the_prediction_with_scores(name: str) -> None:
+    model = block(name)
+    vectors = [numpy.random.default_rng(n).standard_normal((n, WIDTH)).astype("float32") for n in (2, 9, 0, 4)]
+    for alone, scored in zip(model.predict((vectors, False)), model.predict((vectors, True)), strict=True):
+        numpy.testing.assert_array_equal(alone.best, scored.best)
+
+
+@each_decoder
+def test_buckets_change_neither_loss_nor_gradient_nor_prediction(name: str) -> None:
+    # given two equal decoders, of which one sees nearly every sequence by itself, and gold of which a third is missing
+    whole, cut = block(name), block(name)
+    cut.from_bytes(whole.to_bytes())
+    cut.attrs["max_batch_tokens"] = 6
+    draw = numpy.random.default_rng(5)
+    vectors = [draw.standard_normal((n, WIDTH)).astype("float32") for n in (2, 9, 0, 4, 1)]
+    ids = [numpy.stack([draw.integers(0, 2, len(X)), draw.integers(0, 4, len(X))], 1) for X in vectors]
+    ids = [numpy.where(draw.random(unit.shape) < 0.3, -1, unit) for unit in ids]
+    (loss, backprop), (cut_loss, cut_backprop) = whole.begin_update((vectors, ids)), cut.begin_update((vectors, ids))
+    assert cut_loss.count == loss.count and cut_loss.value == pytest.approx(loss.value, rel=1e-5)
+    for one, other in zip(cut_backprop(), backprop(), strict=True):
+        numpy.testing.assert_allclose(one, other, atol=1e-6)
+    for one, other in zip(cut.shims[0].module.parameters(), whole.shims[0].module.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-5)
+    for one, other in zip(cut.predict((vectors, False)), whole.predict((vectors, False)), strict=True):
+        numpy.testing.assert_array_equal(one.best, other.best)
+
+
+@each_decoder
+def test_nothing_to_decode(name: str) -> None:
+    model = block(name)
+    nothing = [numpy.zeros((0, WIDTH), dtype="float32")]
+    loss, backprop = model.begin_update((nothing, [numpy.zeros((0, 2), dtype="int64")]))
+    assert (loss.value, loss.count) == (0.0, 0) and backprop()[0].shape == (0, WIDTH)
+    assert model.predict((nothing, True))[0].best.shape == (0, 2)
+
+
+@each_decoder
 def test_decoder_of_one_label(name: str) -> None:
     # a corpus with a single tag is valid
     model = block(name, (Field("tag", ("O",)),))
