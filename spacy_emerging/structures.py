@@ -172,7 +172,7 @@ class DependencyGraph:
 
     n: number of words.
     arcs: (head, dependent, label) triples, 1-based, head 0 = root; kept as a frozenset.
-    Raises StructureError for an arc whose ends are out of range.
+    Raises StructureError for an arc whose ends are out of range, and for what is no such triple.
     """
 
     n: int
@@ -180,12 +180,15 @@ class DependencyGraph:
 
     def __post_init__(self) -> None:
         _checked_size("DependencyGraph", self.n)
-        object.__setattr__(self, "arcs", frozenset((head, dependent, label) for head, dependent, label in self.arcs))
-        for head, dependent, label in self.arcs:
-            if not (0 <= head <= self.n and 1 <= dependent <= self.n):
-                raise StructureError(
-                    f"DependencyGraph: arc {(head, dependent, label)!r} leaves the sentence; heads are 0..{self.n}, dependents 1..{self.n}."
-                )
+        try:
+            object.__setattr__(self, "arcs", frozenset((head, dependent, label) for head, dependent, label in self.arcs))
+            outside = next((arc for arc in self.arcs if not (0 <= arc[0] <= self.n and 1 <= arc[1] <= self.n)), None)
+        except (TypeError, ValueError) as error:
+            raise StructureError(
+                f"DependencyGraph: arcs must be (head, dependent, label), two whole numbers and a string ({error})."
+            ) from error
+        if outside is not None:
+            raise StructureError(f"DependencyGraph: arc {outside!r} leaves the sentence; heads are 0..{self.n}, dependents 1..{self.n}.")
 
     def __len__(self) -> int:
         return self.n

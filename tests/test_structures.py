@@ -101,6 +101,8 @@ def test_a_chain_of_many_words_needs_no_recursion() -> None:
         (lambda: Segments(3, ((0, 2), (1, 3))), "overlaps"),
         (lambda: DependencyGraph(2, frozenset({(3, 1, "a")})), "leaves the sentence"),
         (lambda: DependencyGraph(2, frozenset({(1, 0, "a")})), "leaves the sentence"),
+        (lambda: DependencyGraph(2, frozenset({(1, 2)})), "arcs must be"),
+        (lambda: DependencyGraph(2, frozenset({("0", "1", "a")})), "arcs must be"),
         (lambda: ConstituencyTree(3, [("A", 0, 2), ("B", 1, 3)]), "cross"),
         (lambda: ConstituencyTree(3, [("A", 1, 1)]), "empty"),
         (lambda: ConstituencyTree(3, [], words=["one"]), "1 words for 3 words"),

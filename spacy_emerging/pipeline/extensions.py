@@ -35,9 +35,9 @@ def ensure_extensions() -> None:
 
 
 def set_graph(doc: Doc, arcs: Iterable[Arc] | None) -> None:
-    """Stores arcs as the Doc's graph; None takes the graph away. Raises StructureError for an arc that leaves the Doc."""
+    """Stores arcs as the Doc's graph; None takes the graph away. Raises StructureError for an arc that is none or leaves the Doc."""
     if arcs is None:
         doc.user_data.pop(GRAPH_KEY, None)
         return
-    graph = DependencyGraph(len(doc), frozenset((head, dependent, label) for head, dependent, label in arcs))
+    graph = DependencyGraph(len(doc), arcs)  # type: ignore[arg-type]  # any iterable of arcs is checked and frozen there
     set_graph_arcs(doc, graph.arcs)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
 
 from spacy.displacy import DependencyRenderer
 
@@ -24,7 +25,8 @@ def dependency_svg(
     words = list(words or map(str, range(1, len(tree) + 1)))
     tags = list(tags or [""] * len(tree))
     rtl = svg.is_right_to_left(words) if rtl is None else rtl
-    shown = [{"text": svg.clean(word), "tag": svg.clean(tag), "lemma": None} for word, tag in zip(words, tags, strict=True)]
+    # displaCy escapes words, but neither tags nor relations.
+    shown = [{"text": svg.clean(word), "tag": escape(svg.clean(tag)), "lemma": None} for word, tag in zip(words, tags, strict=True)]
     arcs = [_arc(head - 1, i, deprel) for i, (head, deprel) in enumerate(zip(tree.heads, tree.deprels, strict=True)) if head]
     # In compact form arcs are angular, and long sentences stay narrow enough to be read.
     renderer = DependencyRenderer(options={"compact": True, "distance": 110, "color": svg.TEXT, "bg": "#ffffff", "font": "sans-serif"})
@@ -36,4 +38,4 @@ def dependency_svg(
 
 def _arc(head: int, word: int, deprel: str) -> dict[str, Any]:
     """An arc as displaCy wants it: from left to right, with the side of its arrowhead."""
-    return {"start": min(head, word), "end": max(head, word), "label": svg.clean(deprel), "dir": "left" if word < head else "right"}
+    return {"start": min(head, word), "end": max(head, word), "label": escape(svg.clean(deprel)), "dir": "left" if word < head else "right"}

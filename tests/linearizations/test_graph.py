@@ -121,3 +121,5 @@ def test_only_openings_or_only_closings_are_no_trouble(n: int) -> None:
 def test_settings_that_cannot_work_are_named(make: type, setting: str) -> None:
     with pytest.raises(SettingError, match=f"{make.__name__}: setting '{setting}' is 0"):
         make(0)
+    with pytest.raises(SettingError, match=f"setting '{setting}' is True"):
+        make(True)

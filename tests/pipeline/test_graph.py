@@ -62,6 +62,13 @@ def test_an_arc_that_leaves_the_doc_is_refused(doc: Doc) -> None:
     assert len(doc._.graph) == 3
 
 
+@pytest.mark.parametrize("arcs", [[(1, 2)], "arcs", 5, [None], [("0", "1", "x")]])
+def test_what_is_no_list_of_arcs_is_refused(doc: Doc, arcs) -> None:
+    with pytest.raises(StructureError, match="arcs must be"):
+        doc._.graph = arcs
+    assert len(doc._.graph) == 3
+
+
 def test_the_graph_survives_bytes_docbin_and_pickle(doc: Doc) -> None:
     packed = DocBin(store_user_data=True, docs=[doc]).to_bytes()
     copies = [

@@ -52,6 +52,13 @@ def test_a_tree_is_what_displacy_draws() -> None:
     assert [element.text for element in picture.iter(tag("textPath"))] == ["nsubj"]
 
 
+def test_words_tags_and_relations_of_any_characters_are_drawn() -> None:
+    # given characters that mean something in XML, and one that it cannot hold
+    drawn = dependency_svg(DependencyTree((0, 1), ("root", "obj<&>")), ["<b>", "\x01"], ["N&", "<V"])
+    # then the picture shows them, and a replacement for what cannot be shown
+    assert {"<b>", "\ufffd", "N&", "<V", "obj<&>"} <= {text.strip() for text in drawn.itertext()}
+
+
 def test_a_tree_that_runs_from_the_right_has_its_first_word_there() -> None:
     picture = dependency_svg(TREE, ["הילד", "אכל"])
     first, second = [float(element.get("x", 0)) for element in picture.iter(tag("tspan")) if element.get("class") == "displacy-word"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import SettingError
+from ...errors import check_whole
 from ...structures import DependencyTree
 from ...types import LabelTuple
 from ..base import Decoded
@@ -38,8 +38,7 @@ class BracketingDependency(SearchedTrees):
     local = frozenset({"deprel"})
 
     def __init__(self, planes: int = 2, repair: str = "nearest", search: str = "legal") -> None:
-        if not isinstance(planes, int) or planes < 1:
-            raise SettingError(f"BracketingDependency: setting 'planes' is {planes!r}, but must be a whole number of at least 1.")
+        check_whole("BracketingDependency", "planes", planes)
         self.planes = planes
         super().__init__(repair, search)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy
 
-from ...errors import SettingError, check_choice
+from ...errors import check_choice, check_whole
 from ..base import Decoded
 from ..legal_search import Legality, best_legal_labels
 from ..plane_brackets import Move, head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
@@ -29,8 +29,7 @@ class BracketingGraph(GraphLabels):
     """
 
     def __init__(self, planes: int = 2, search: str = "greedy") -> None:
-        if not isinstance(planes, int) or planes < 1:
-            raise SettingError(f"BracketingGraph: setting 'planes' is {planes!r}, but must be a whole number of at least 1.")
+        check_whole("BracketingGraph", "planes", planes)
         check_choice("BracketingGraph", "search", search, ("legal", "greedy"))
         self.planes = planes
         self.search = search

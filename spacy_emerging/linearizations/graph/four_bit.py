@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...errors import SettingError
+from ...errors import check_whole
 from ..bits import BitArcs
 from ..planes import Arc, relaxed_planes
 from .relations import GraphLabels
@@ -25,8 +25,7 @@ class FourBitGraph(GraphLabels):
     """
 
     def __init__(self, subsets: int = 4) -> None:
-        if not isinstance(subsets, int) or subsets < 1:
-            raise SettingError(f"FourBitGraph: setting 'subsets' is {subsets!r}, but must be a whole number of at least 1.")
+        check_whole("FourBitGraph", "subsets", subsets)
         self.subsets = subsets
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...errors import SettingError
+from ...errors import check_whole
 from ..planes import Arc, relaxed_planes
 from .relations import GraphLabels, heads_in_order
 
@@ -24,8 +24,7 @@ class SixBitGraph(GraphLabels):
     """
 
     def __init__(self, subsets: int = 4) -> None:
-        if not isinstance(subsets, int) or subsets < 1:
-            raise SettingError(f"SixBitGraph: setting 'subsets' is {subsets!r}, but must be a whole number of at least 1.")
+        check_whole("SixBitGraph", "subsets", subsets)
         self.subsets = subsets
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:
