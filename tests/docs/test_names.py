@@ -19,6 +19,7 @@ from spacy_emerging.registry import ARCHITECTURES, FACTORIES
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")] + sorted((ROOT / "docs").glob("*.md"))
+DECODERS = sorted(name for name in ARCHITECTURES if name.endswith("Decoder.v1"))
 ENCODERS = sorted(name for name in ARCHITECTURES if name.endswith(("Encoder.v1", "Embed.v1")))
 
 
@@ -32,6 +33,14 @@ def test_every_setting_of_an_encoder_is_documented(name: str) -> None:
     assert name in text
     for setting in inspect.signature(registry.architectures.get(name)).parameters:
         assert f"`{setting}`" in text, setting
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_every_setting_of_a_decoder_is_documented(name: str) -> None:
+    _, _, section = page("decoders.md").partition(f"## `{name}`")
+    section = section.partition("\n## ")[0]
+    for setting in inspect.signature(registry.architectures.get(name)).parameters:
+        assert f"`{setting}`" in section, setting
 
 
 @pytest.mark.parametrize("name", sorted(FACTORIES))
