@@ -44,7 +44,9 @@ def coverage(
         measured = rows_of(samples, wanted, read[train] if train else None)
         rows = list(track(measured, description="Measuring", console=errors, transient=True, disable=not errors.is_terminal))
         for table in tables(rows):
-            Console().print(table)
+            # Names and numbers stay whole: a file or a narrow terminal gets longer lines, not columns of three letters.
+            unbounded = Console(width=1000)
+            Console(width=max(Console().width, unbounded.measure(table).maximum)).print(table)
         if csv is not None:
             write_csv(rows, csv)
         if plot is not None:

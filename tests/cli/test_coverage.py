@@ -16,8 +16,8 @@ OTHER = "1\tGo\t_\tVERB\t_\t_\t0\troot\t_\t_\n2\thome\t_\tADV\t_\t_\t1\tadvmod\t
 BRACKETS = "(S (NP (NNP Ann)) (VP (VBD left)))\n"
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, ["coverage", *map(str, arguments)], env={"COLUMNS": "200"})
+def run(*arguments: object, columns: int = 200):
+    return CliRunner().invoke(app, ["coverage", *map(str, arguments)], env={"COLUMNS": str(columns)})
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def test_a_table_shows_each_encoding(corpora):
     assert "3 dependency structures, 6 words, 6 arcs" in result.stdout
     assert "AbsoluteDependency" in result.stdout and "SevenBitDependency" in result.stdout
     assert "HexaTag" not in result.stdout
+
+
+def test_names_stay_whole_where_lines_are_short(corpora):
+    result = run(corpora[0], "--encodings", "FourBitDependency", columns=40)
+    assert "FourBitDependency" in result.stdout and "pseudo_projective=head+path" in result.stdout
 
 
 def test_all_numbers_go_to_a_csv_file(corpora, tmp_path):

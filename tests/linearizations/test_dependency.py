@@ -232,3 +232,14 @@ def test_impossible_transitions_are_skipped_and_counted() -> None:
     decoded = ArcEagerDependency().decode([("SH_RE", "a"), ("RE", "b"), ("RA_LA", "c")])
     assert decoded.structure.heads == (0, 1, 2)
     assert decoded.repairs == 1 + 1 + 1 + 2
+
+
+@pytest.mark.parametrize("make", [AbsoluteDependency, RelativeDependency])
+def test_scores_that_are_no_numbers_give_one_root_too(make: type[Linearization]) -> None:
+    """Given scores among which are NaN and both infinities, which no decoder should give."""
+    chance = numpy.random.default_rng(1)
+    vocab = ["-2", "-1", "0", "1", "2"]
+    for _ in range(50):
+        scores = chance.choice([0.0, -1.0, numpy.nan, numpy.inf, -numpy.inf], size=(6, len(vocab)))
+        tree = make().decode_scores([scores, numpy.zeros((6, 1))], [vocab, ["dep"]]).structure
+        assert tree.heads.count(0) == 1

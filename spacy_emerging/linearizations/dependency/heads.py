@@ -17,6 +17,9 @@ from .repair import check_repair, known_deprels, tree_from_arcs
 LONGEST_SEARCH = 300
 """Words up to which conflicting heads are settled by a spanning arborescence over the scores, O(n^2). Our default."""
 
+SUREST = 1e9
+"""Stands for a score of +inf, which no log-probability is, so that sums of scores stay finite."""
+
 
 class HeadLabels(Linearization[DependencyTree]):
     """One number and one relation per word; `_shift` says what separates the number from the head's position.
@@ -81,6 +84,6 @@ class HeadLabels(Linearization[DependencyTree]):
                 continue
             heads = shifts + number
             words = numpy.flatnonzero((heads >= 0) & (heads <= n) & (heads != numpy.arange(1, n + 1)))
-            column = numpy.nan_to_num(scores[words, k], nan=-numpy.inf, neginf=-numpy.inf)
+            column = numpy.nan_to_num(scores[words, k], nan=-numpy.inf, posinf=SUREST, neginf=-numpy.inf)
             result[words, heads[words]] = numpy.maximum(result[words, heads[words]], column)
         return result
