@@ -58,6 +58,7 @@ class ConditionalRandomField(nn.Module):
         paths = [chain.best(field, lengths) for chain, field in zip(self.chains, emissions, strict=True)]
         return torch.stack([_padded(path, mask) for path in paths], dim=-1)
 
+    @torch.no_grad()
     def n_best(self, states: Tensor, mask: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
         """Per field the `count` (N) best sequences (B, L, N), the best first, and their log-probabilities (B, N).
 
