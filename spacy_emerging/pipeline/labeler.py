@@ -18,7 +18,7 @@ from ..linearizations.base import Decoded, Linearization
 from ..types import UnitScores
 from .corpora import hint, refuse_stock_cuts, sample_docs
 from .gold import GoldCache, start_ids
-from .labels import LabelIndex, fields_of
+from .labels import LabelIndex, checked_labels, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
 from .repairs import RepairLog
 from .saving import CheckedPipe
@@ -138,13 +138,13 @@ class Labeler(CheckedPipe):
                 raise LabelError(
                     f"{self.name}: initialize(labels=...) lacks the field '{missing[0]}'; it needs {', '.join(self.task.fields)}."
                 )
-            return {field: list(labels[field]) for field in self.task.fields}
+            return {field: checked_labels(self.name, field, labels[field]) for field in self.task.fields}
         if len(self.task.fields) != 1:
             raise LabelError(
                 f"{self.name}: initialize(labels=...) needs a table with the fields {', '.join(self.task.fields)}, not a list."
             )
         vocabulary: dict[str, list[str]] = {}
-        for label in labels:
+        for label in checked_labels(self.name, self.task.fields[0], labels):
             vocabulary = self.task.with_label(vocabulary, label)
         return vocabulary
 

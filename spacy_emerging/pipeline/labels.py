@@ -79,6 +79,13 @@ class LabelIndex:
         return [tuple(self.labels[f][i] for f, i in enumerate(row)) for row in ids.tolist()]
 
 
+def checked_labels(owner: str, field: str, labels: object) -> list[str]:
+    """The labels given for a field. Raises LabelError unless they are a list of different strings."""
+    if isinstance(labels, list | tuple) and all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels):
+        return list(labels)
+    raise LabelError(f"{owner}: initialize(labels=...) has {labels!r} for the field '{field}', which must be a list of different strings.")
+
+
 def fields_of(linearization: Linearization, labels: Mapping[str, Sequence[str]]) -> list[Field]:
     """What a decoder is told of each field: its labels in id order, and what the linearization knows of them."""
     result = []

@@ -34,6 +34,7 @@ class ParserTask(Task):
 
     def __init__(self, linearization: Linearization[DependencyTree]) -> None:
         self.linearization = linearization
+        self.root_deprel: str | None = None
 
     @property
     def user_fields(self) -> frozenset[str]:
@@ -51,6 +52,11 @@ class ParserTask(Task):
         parse = Parse.of(example)
         return Gold(units, [sentence_labels(self.linearization, parse.sentence(unit)) for unit in units], starts)
 
+    def prepare(self, labels: Mapping[str, Sequence[str]]) -> None:
+        # spaCy's users, its sentence and noun chunk iterators among them, find roots by this relation
+        roots = [label for label in self.labels(labels) if label.lower() == "root"]
+        self.root_deprel = roots[0] if len(roots) == 1 else None
+
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         heads = numpy.zeros(len(doc), dtype="int64")
         deps = numpy.zeros(len(doc), dtype="uint64")
@@ -58,7 +64,7 @@ class ParserTask(Task):
         for unit, tree, confidence in decisions:
             for i, (head, deprel) in enumerate(zip(tree.heads, tree.deprels, strict=True)):
                 heads[unit.start + i] = head - 1 - i if head else 0
-                deps[unit.start + i] = strings.add(deprel)
+                deps[unit.start + i] = strings.add(deprel if head else self.root_deprel or deprel)
                 if confidence is not None:
                     doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
         if len(doc):

@@ -52,6 +52,7 @@ def test_an_untrained_parser_gives_valid_trees(name: str, seed: int, case_named)
     for sentence in doc.sents:
         roots = [token for token in sentence if token.head == token]
         assert len(roots) == 1
+        assert roots[0].dep_ == "ROOT"
         assert {token.i for token in roots[0].subtree} == {token.i for token in sentence}
     assert doc.has_annotation("DEP") and doc.has_annotation("SENT_START")
 

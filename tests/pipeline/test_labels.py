@@ -88,6 +88,15 @@ def test_a_plain_list_of_labels_will_do_for_one_field(id: str, learned: Learned,
     assert pipe.labels == labels
 
 
+@pytest.mark.parametrize("wrong", ["abc", [1, 2], ["A", "A"], None], ids=repr)
+def test_given_labels_are_lists_of_different_strings(wrong: object, case_named) -> None:
+    nlp = blank()
+    pipe = case_named("tag").add_to(nlp)
+
+    with pytest.raises(LabelError, match="labeler: initialize.*for the field 'tag', which must be a list of different strings"):
+        pipe.initialize(lambda: examples(nlp.vocab), nlp=nlp, labels={"tag": wrong})
+
+
 def test_a_plain_list_will_not_do_for_several_fields(case_named) -> None:
     nlp = blank()
     pipe = case_named("parser").add_to(nlp)
