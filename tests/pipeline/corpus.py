@@ -103,6 +103,8 @@ def gold_doc(vocab: Vocab, sentences: Sequence[int]) -> Doc:
         for label, start, end in ConstituencyTree.from_brackets(TREES[number]).spans()
     ]
     set_graph_arcs(doc, arcs)
+    if not Token.has_extension(EXTENSION):
+        Token.set_extension(EXTENSION, default=None)
     for token in doc:
         token._.set(EXTENSION, "title" if token.is_title else "other")
     return doc
@@ -136,7 +138,5 @@ def joined_examples(vocab: Vocab) -> list[Example]:
 
 def examples(vocab: Vocab) -> list[Example]:
     """All Docs of the corpus, each with a bare one to be predicted on."""
-    if not Token.has_extension(EXTENSION):
-        Token.set_extension(EXTENSION, default=None)
     references = [gold_doc(vocab, sentences) for sentences in DOCS]
     return [Example(bare(reference), reference) for reference in references]
