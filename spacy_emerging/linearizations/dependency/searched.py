@@ -31,9 +31,9 @@ class SearchedTrees(Linearization[DependencyTree]):
         check_choice(type(self).__name__, "search", search, self.searches)
         self.search = search
 
-    def legality(self, labels: Sequence[str]) -> Legality[Any]:
-        """Which of these labels of the first field may follow one another; for the search "legal"."""
-        raise NotImplementedError
+    def legality(self, labels: Sequence[str]) -> Legality[Any] | None:
+        """Which of these labels of the first field may follow one another; None where an encoding has no search "legal"."""
+        return None
 
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The tree of the best-scored labels, or, where they take repairs, of those that the search finds.
@@ -53,7 +53,8 @@ class SearchedTrees(Linearization[DependencyTree]):
 
     def _decode_legal(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded | None:
         first = numpy.nan_to_num(numpy.asarray(scores[0], dtype=numpy.float64), nan=-1e9, neginf=-1e9)
-        labels = best_legal_labels(first, _legality(self, tuple(vocab[0])))
+        legality = _legality(self, tuple(vocab[0]))
+        labels = best_legal_labels(first, legality) if legality is not None else None
         if labels is None:
             return None
         relations = numpy.asarray(scores[1]).argmax(axis=1).tolist()
@@ -63,6 +64,6 @@ class SearchedTrees(Linearization[DependencyTree]):
 
 
 @lru_cache(maxsize=8)
-def _legality(encoding: SearchedTrees, labels: tuple[str, ...]) -> Legality[Any]:
+def _legality(encoding: SearchedTrees, labels: tuple[str, ...]) -> Legality[Any] | None:
     """The legality of these labels, worked out once and not for every sentence."""
     return encoding.legality(labels)
