@@ -29,7 +29,7 @@ def test_the_tagger_contract() -> None:
 def test_expected_failures_are_few_and_explained() -> None:
     listed = json.loads(EXPECTED.read_text(encoding="utf8"))
 
-    assert set(listed) <= {*encoders(), TAGGER}
+    assert set(listed) <= {"stock", *encoders(), TAGGER}
     assert all(len(tests) <= 5 and all(len(reason) > 20 for reason in tests.values()) for tests in listed.values())
 
 
@@ -39,4 +39,4 @@ def test_all_of_spacys_tests_of_trained_components(subject: str) -> None:
     result = run(subject, MODULES)
 
     assert result["names"] == [], result["log"]
-    assert result["passed"] >= 480
+    assert result["passed"] + result["expected"] >= 481
