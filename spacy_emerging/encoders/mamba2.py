@@ -18,8 +18,8 @@ from ..errors import check_whole, largest_divisor
 from ..kernels.backend import choose
 from ..kernels.convolution import causal_convolution, causal_convolution_cuda, kernel_fits
 from ..kernels.linear import project
-from ..kernels.norm import gated_rms_norm, rms_norm
 from ..kernels.ssd import ssd, ssd_cuda
+from .parts import DepthwiseWeights, RMSNorm
 
 NAME = "spacy-emerging.Mamba2Encoder.v1"
 DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
@@ -44,28 +44,6 @@ class Shape:
     def channels(self) -> int:
         """x, B and C: what goes through the convolution."""
         return self.inner + 2 * self.state_width
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square normalisation with a learned scale; with a gate, of x * silu(gate)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
-        """(T, D) to (T, D)."""
-        return rms_norm(x, self.weight) if gate is None else gated_rms_norm(x, gate, self.weight)
-
-
-class DepthwiseWeights(nn.Module):
-    """Weight (D, 1, width) and bias (D,) of a depthwise convolution, named, shaped and drawn as those of `nn.Conv1d`."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(width)
-        self.weight = nn.Parameter(torch.empty(channels, 1, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
 
 
 class Mixer(nn.Module):
