@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy
@@ -22,6 +23,18 @@ class Decoded(NamedTuple):
 
     structure: Any
     repairs: int
+
+
+def needs_labels(decode_scores: Callable[[Any, Any, Any], Decoded]) -> Callable[[Any, Any, Any], Decoded]:
+    """For every `decode_scores`: where a field has no label at all, nothing can be chosen, and words without a label are decoded."""
+
+    @wraps(decode_scores)
+    def checked(linearization: Any, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
+        if all(len(names) for names in vocab):
+            return decode_scores(linearization, scores, vocab)
+        return linearization.decode([()] * len(scores[0]))
+
+    return checked
 
 
 class Linearization(ABC, Generic[StructureT]):
@@ -44,8 +57,13 @@ class Linearization(ABC, Generic[StructureT]):
     def decode(self, labels: Sequence[Sequence[str]]) -> Decoded:
         """A valid structure for any strings whatever, in (quasi-)linear time and without recursion."""
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
-        """A valid structure from log-probabilities: one (n, K) array and one label list per field. Default: the argmax."""
+        """A valid structure from log-probabilities: one (n, K) array and one label list per field. Default: the argmax.
+
+        Where a field's list is empty, every word counts as one without a label, a repair. An encoding with a search of its own overrides this
+        under `@needs_labels`.
+        """
         n = len(scores[0]) if scores else 0
         best = [numpy.asarray(field).argmax(axis=1) if n else () for field in scores]
         return self.decode([tuple(vocab[f][int(best[f][i])] for f in range(len(self.fields))) for i in range(n)])

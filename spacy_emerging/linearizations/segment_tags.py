@@ -10,7 +10,7 @@ import numpy
 from ..errors import check_choice
 from ..structures import Segments
 from ..types import LabelTuple, Transitions
-from .base import Decoded, Linearization
+from .base import Decoded, Linearization, needs_labels
 from .columns import columns
 from .legal_paths import best_legal_path, frozen
 
@@ -92,6 +92,7 @@ class SegmentTags(Linearization[Segments]):
         """Which of these tags may begin, follow one another and end. Strings that are no tag behave as `decode` reads them."""
         return legal_transitions(tuple(labels))
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The best legal tag sequence, by exact Viterbi search.
 

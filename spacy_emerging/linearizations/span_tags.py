@@ -10,7 +10,7 @@ import numpy
 from ..errors import check_choice
 from ..structures import Spans
 from ..types import LabelTuple, Transitions
-from .base import Decoded, Linearization
+from .base import Decoded, Linearization, needs_labels
 from .columns import columns
 from .legal_paths import best_legal_path, frozen
 
@@ -91,6 +91,7 @@ class SpanTags(Linearization[Spans]):
         """Which of these tags may begin, follow one another and end. Strings that are no tag behave as O."""
         return legal_transitions(self.scheme, tuple(labels))
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The best legal tag sequence: exact Viterbi search, skipped where the argmax is legal.
 

@@ -119,6 +119,18 @@ def test_scores_over_any_vocabulary_give_a_valid_structure(row: Row, data: st.Da
 
 
 @every_row
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_without_any_label_to_choose_from_every_word_is_a_repair(row: Row, n: int) -> None:
+    """Given a label list that is empty, of one field or of all: the structure is valid, as of words that have no label."""
+    fields = row.make().fields
+    for lacking in (*({f} for f in range(len(fields))), set(range(len(fields)))):
+        vocab: list[list[str]] = [[] if f in lacking else [row.alphabet[0]] for f in range(len(fields))]
+        decoded = row.make().decode_scores([numpy.zeros((n, len(names))) for names in vocab], vocab)
+        assert_valid(row, decoded.structure, n)
+        assert decoded.repairs >= n
+
+
+@every_row
 @given(data=st.data())
 def test_scores_that_favour_an_encoding_decode_to_its_structure(row: Row, data: st.DataObject) -> None:
     structure = data.draw(row.covered)

@@ -8,7 +8,7 @@ import numpy
 
 from ...structures import ConstituencyTree, Span
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded, Linearization, needs_labels
 from ..columns import columns, whole_number
 from .chains import NO_CHAIN, collapsed, restored
 
@@ -59,6 +59,7 @@ class JuxtaposedConstituency(Linearization[ConstituencyTree]):
         what would be juxtaposed to the whole sentence is juxtaposed to its last constituent, or else attached. Each is a repair."""
         return self._built(labels, lambda word, length: length - 1)
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """As `decode` of the best-scored labels, but in place of a depth below the rightmost chain stands the best-scored one on it.
 

@@ -16,7 +16,7 @@ import numpy
 
 from ...structures import ConstituencyTree, Span
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded, Linearization, needs_labels
 from ..columns import columns
 from .chains import NO_CHAIN, collapsed, restored
 
@@ -126,6 +126,7 @@ class LevelLabels(Linearization[ConstituencyTree]):
         chosen = [chains[node.gaps[0]] or next(filter(None, (chains[gap] for gap in node.gaps)), NO_CHAIN) for node in nodes]
         return _labelled(nodes, chosen, chains, leaves, repairs + misread + skipped)
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The tree of the best-scored levels, in place of one that is no level the best-scored one that is; each node with the label
         whose scores at all of its gaps have the largest sum.

@@ -9,7 +9,7 @@ import numpy
 
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded, Linearization, needs_labels
 from ..columns import columns, whole_number
 from .arborescence import best_single_root_heads
 from .repair import check_repair, known_deprels, tree_from_arcs
@@ -56,6 +56,7 @@ class HeadLabels(Linearization[DependencyTree]):
         tree, repairs = tree_from_arcs(n, arcs, known_deprels(deprels, labels, 2), self.repair)
         return Decoded(tree, repairs + malformed)
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The best tree with one root under the scores of the heads: the argmax where that is a tree, else, up to 300 words, the
         maximum spanning arborescence; longer sentences with conflicts are decoded from the argmax, in linear time.

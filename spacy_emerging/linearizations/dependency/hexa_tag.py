@@ -9,7 +9,7 @@ import numpy
 from ...errors import check_choice, check_whole
 from ...structures import DependencyTree
 from ...types import LabelTuple
-from ..base import Decoded, Linearization
+from ..base import Decoded, Linearization, needs_labels
 from ..columns import columns
 from ..depth_search import LEFT, RIGHT, best_legal, deepest, nearest_legal, scores_of_tags
 from .pseudo_projective import check_scheme, lift, restore
@@ -72,6 +72,7 @@ class HexaTagDependency(Linearization[DependencyTree]):
         strange_end = n > 0 and gaps[-1] != LAST_GAP
         return Decoded(tree, repairs + refused + strange_end + lost)
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The tree of the best legal tags ("exact") or of the best tags made legal ("greedy"); relations are the best-scored ones.
 

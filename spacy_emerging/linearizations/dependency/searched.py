@@ -10,7 +10,7 @@ import numpy
 
 from ...errors import check_choice
 from ...structures import DependencyTree
-from ..base import Decoded, Linearization
+from ..base import Decoded, Linearization, needs_labels
 from ..legal_search import Legality, best_legal_labels
 from ..next_best import decode_next_best
 from .repair import check_repair
@@ -35,6 +35,7 @@ class SearchedTrees(Linearization[DependencyTree]):
         """Which of these labels of the first field may follow one another; None where an encoding has no search "legal"."""
         return None
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The tree of the best-scored labels, or, where they take repairs, of those that the search finds.
 

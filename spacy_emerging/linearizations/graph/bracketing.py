@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy
 
 from ...errors import check_choice, check_whole
-from ..base import Decoded
+from ..base import Decoded, needs_labels
 from ..legal_search import Legality, best_legal_labels
 from ..plane_brackets import Move, head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
 from ..planes import Arc, relaxed_planes
@@ -45,6 +45,7 @@ class BracketingGraph(GraphLabels):
             heads[word].append(head)
         return heads, unmatched
 
+    @needs_labels
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """The graph of the best-scored labels, or, where they take repairs, of those that the search finds.
 
