@@ -34,11 +34,13 @@ def check_choice(owner: str, setting: str, value: object, choices: Iterable[obje
         raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be one of {listed}.")
 
 
-def check_whole(owner: str, setting: str, value: object, at_least: int = 1, even: bool = False) -> None:
-    """Raises SettingError unless `value` is a whole number (true and 7.0 are none) of at least `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least or (even and value % 2):
+def check_whole(owner: str, setting: str, value: object, at_least: int = 1, even: bool = False, at_most: int | None = None) -> None:
+    """Raises SettingError unless `value` is a whole number (true and 7.0 are none) of at least `at_least` and at most `at_most`."""
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= at_least  # type: ignore[operator]
+    if not whole or (even and value % 2) or (at_most is not None and value > at_most):  # type: ignore[operator]
         kind = "an even whole number" if even else "a whole number"
-        raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be {kind} of at least {at_least}.")
+        most = "" if at_most is None else f" and at most {at_most}"
+        raise SettingError(f"{owner}: setting '{setting}' is {value!r}, but must be {kind} of at least {at_least}{most}.")
 
 
 def check_number(owner: str, setting: str, value: object, below: float = math.inf, above_zero: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ..errors import SettingError
+from ..errors import check_whole
 from .annotations import CONSTITUENTS_KEY, MENTIONS_KEY, Arc, Range, set_graph_arcs, set_surface_ranges
 from .tags import Chunk, iob2
 
@@ -43,10 +43,9 @@ def grouped(sentences: Iterable[Sentence], n_sents: int) -> Iterator[list[Senten
     """Sentences of one Doc each: where the file marks its documents up to the next mark, elsewhere n_sents at a time.
 
     n_sents: at least 1; 10 is our default, so that a parser sees sentence boundaries inside a Doc and can learn them.
-    Raises SettingError for a smaller number.
+    Raises SettingError for another number.
     """
-    if n_sents < 1:
-        raise SettingError(f"corpus reader: setting 'n_sents' is {n_sents!r}, but must be a whole number of at least 1.")
+    check_whole("corpus reader", "n_sents", n_sents)
     waiting: list[Sentence] = []
     marked = False
     for sentence in sentences:

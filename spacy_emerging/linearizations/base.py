@@ -61,8 +61,8 @@ class Linearization(ABC, Generic[StructureT]):
     def decode_scores(self, scores: Sequence[numpy.ndarray], vocab: Sequence[Sequence[str]]) -> Decoded:
         """A valid structure from log-probabilities: one (n, K) array and one label list per field. Default: the argmax.
 
-        Where a field's list is empty, every word counts as one without a label, a repair. An encoding with a search of its own overrides this
-        under `@needs_labels`.
+        Where a field's list is empty, every word counts as one without a label, a repair. An encoding with a search of its own
+        overrides this under `@needs_labels`.
         """
         n = len(scores[0]) if scores else 0
         best = [numpy.asarray(field).argmax(axis=1) if n else () for field in scores]

@@ -8,6 +8,9 @@ from itertools import groupby
 Arc = tuple[int, int]
 """(head, dependent), 1-based, head 0 = root."""
 
+MOST = 256
+"""Planes or subsets that may be asked for: far more than any sentence fills, and each costs memory. Our default."""
+
 
 def relaxed_planes(arcs: Iterable[Arc], only_one: Callable[[Arc], Hashable] | None = None) -> list[list[Arc]]:
     """The arcs, sorted by (left end, right end), each put into the first plane where it crosses no arc of its direction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..errors import SettingError
 from ..types import LabelTuple
@@ -19,9 +19,9 @@ class TokenTags(Linearization[Sequence[Sequence[str]]]):
     """
 
     def __init__(self, fields: Sequence[str] = ("tag",)) -> None:
-        names = (fields,) if isinstance(fields, str) else tuple(fields)
-        if not names or len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
-            raise SettingError(f"TokenTags: setting 'fields' is {list(names)!r}, but must list at least one name and none twice.")
+        names = (fields,) if isinstance(fields, str) else tuple(fields) if isinstance(fields, Iterable) else ()
+        if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise SettingError(f"TokenTags: setting 'fields' is {fields!r}, but must list at least one name and none twice.")
         self.fields = names
 
     @property

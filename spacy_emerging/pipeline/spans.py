@@ -23,6 +23,9 @@ from .labeler import Labeler
 from .ner import SCORES, all_tags, span_tags, types_of
 from .task import Decision, Gold, Task, aligned, whole
 
+MOST_LAYERS = 256
+"""More than any corpus overlaps; every layer is a field of labels with weights of its own. Our default."""
+
 
 class LayeredSpanTags(Linearization[Sequence[Spans]]):
     """One SpanTags field per layer; the structure is one Spans per layer, so spans of different layers may overlap."""
@@ -177,8 +180,9 @@ def make_spans(
     spans_key (str): Key of `doc.spans` that is read and written.
     layers (int): Overlapping spans at most over one token; gold spans beyond are counted and warned about. Recommended 1 to 3.
     store_scores (bool): Keep the spans' probabilities in `doc.spans[key].attrs["scores"]`.
-    scorer (Optional[Callable]): Replaces spans_<key>_p, _r, _f and _per_type. Raises SettingError for less than one layer.
+    scorer (Optional[Callable]): Replaces spans_<key>_p, _r, _f and _per_type. Raises SettingError for less than one layer or more than
+    256.
     """
-    check_whole(name, "layers", layers)
+    check_whole(name, "layers", layers, at_most=MOST_LAYERS)
     task = SpansTask(span_tags(name, linearization), spans_key, layers)
     return Labeler(nlp.vocab, model, name, task, store_scores=store_scores, scorer=scorer)

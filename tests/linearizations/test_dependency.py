@@ -116,6 +116,8 @@ def test_a_missing_relation_becomes_the_unspecified_one() -> None:
 def test_settings_that_cannot_work_are_named() -> None:
     with pytest.raises(SettingError, match="BracketingDependency: setting 'planes' is 0"):
         BracketingDependency(planes=0)
+    with pytest.raises(SettingError, match="BracketingDependency: setting 'planes' is 1000000000, but must be .* at most 256"):
+        BracketingDependency(planes=10**9)
     with pytest.raises(SettingError, match="AbsoluteDependency: setting 'repair' is 'best'"):
         AbsoluteDependency(repair="best")
 

@@ -123,3 +123,5 @@ def test_settings_that_cannot_work_are_named(make: type, setting: str) -> None:
         make(0)
     with pytest.raises(SettingError, match=f"setting '{setting}' is True"):
         make(True)
+    with pytest.raises(SettingError, match=f"setting '{setting}' is 1000000000, but must be a whole number of at least 1 and at most 256"):
+        make(10**9)

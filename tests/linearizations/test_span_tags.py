@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy
 import pytest
@@ -103,7 +104,7 @@ def test_a_bare_string_is_one_field_and_what_is_no_string_is_a_repair() -> None:
     assert TokenTags().decode(["NOUN", ("VERB",), (None,)]) == ([("NOUN",), ("VERB",), ("",)], 1)  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("fields", [[], ["tag", "tag"], [""]])
-def test_token_tags_need_names_of_their_own(fields: list[str]) -> None:
+@pytest.mark.parametrize("fields", [[], ["tag", "tag"], [""], 0, None, [1], [["tag"]]])
+def test_token_tags_need_names_of_their_own(fields: Any) -> None:
     with pytest.raises(SettingError, match="TokenTags: setting 'fields'"):
         TokenTags(fields)

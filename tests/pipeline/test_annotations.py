@@ -325,6 +325,7 @@ TOKEN_TAGS = {"@linearizations": "spacy-emerging.TokenTags.v1"}
         ("emerging_tagger", {"attributes": ["tag", "tag"]}, "twice"),
         ("emerging_tagger", {"attributes": ["_."]}, "emerging_tagger: setting 'attributes' is"),
         ("emerging_spans", {"layers": 0}, "labeler: setting 'layers' is 0"),
+        ("emerging_spans", {"layers": 10**9}, "labeler: setting 'layers' is 1000000000, but must be .* at most 256"),
         ("emerging_ner", {"linearization": TOKEN_TAGS}, "labeler: setting 'linearization' must be"),
         (
             "emerging_parser",

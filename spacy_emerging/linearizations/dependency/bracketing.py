@@ -16,7 +16,7 @@ from ..base import Decoded
 from ..columns import columns
 from ..legal_search import Legality
 from ..plane_brackets import head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
-from ..planes import kept_planes, relaxed_planes
+from ..planes import MOST, kept_planes, relaxed_planes
 from .repair import known_deprels, tree_from_arcs
 from .searched import SearchedTrees
 
@@ -25,20 +25,20 @@ class BracketingDependency(SearchedTrees):
     r"""Brackets for both ends of every arc, and the word's relation (Strzyz et al. 2019, N19-1077; in k planes: Strzyz et al.
     2020, coling-main.223).
 
-    planes: how many relaxed planes (no crossing between arcs of one direction) are written, at least 1; 2 cover nearly every
+    planes: how many relaxed planes (no crossing between arcs of one direction) are written, 1 to 256; 2 cover nearly every
         arc of any treebank. Arcs go greedily, by left and right end, into the first plane that takes them; the plane of the root
         arc comes first, then the largest, and arcs beyond the last plane are dropped.
     repair: "nearest" or "root"; what words without a head get, see `repair.py`.
     search: "legal", "next-best" or "greedy"; how scores are decoded, see `searched.py`.
     Coverage: every tree with one root whose arcs the greedy assignment puts into at most `planes` planes.
-    Raises SettingError for a number of planes below 1, or another rule or search.
+    Raises SettingError for a number of planes out of that range, or another rule or search.
     """
 
     fields = ("bracket", "deprel")
     local = frozenset({"deprel"})
 
     def __init__(self, planes: int = 2, repair: str = "nearest", search: str = "legal") -> None:
-        check_whole("BracketingDependency", "planes", planes)
+        check_whole("BracketingDependency", "planes", planes, at_most=MOST)
         self.planes = planes
         super().__init__(repair, search)
 

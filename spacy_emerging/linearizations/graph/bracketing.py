@@ -11,7 +11,7 @@ from ...errors import check_choice, check_whole
 from ..base import Decoded, needs_labels
 from ..legal_search import Legality, best_legal_labels
 from ..plane_brackets import Move, head_brackets, legality_of, parse_brackets, read_brackets, write_brackets
-from ..planes import Arc, relaxed_planes
+from ..planes import MOST, Arc, relaxed_planes
 from .relations import GraphLabels, heads_in_order, split
 
 
@@ -19,17 +19,17 @@ class BracketingGraph(GraphLabels):
     r"""The code of a word holds, plane by plane, one bracket for each end of an arc: `\`, `>`, `<`, `/` for dependents and heads to the
     left, heads and dependents to the right (Ezquerro et al. 2024, arXiv 2410.17972).
 
-    planes: how many relaxed planes (no crossing between arcs of one direction) are written, at least 1. Arcs go greedily, by left
+    planes: how many relaxed planes (no crossing between arcs of one direction) are written, 1 to 256. Arcs go greedily, by left
         and right end, into the first plane that takes them; the largest planes are kept, the rest is dropped.
     search: how scores are decoded. "greedy": the best-scored labels and nothing else. "legal": the best codes among those in which every
         bracket finds its partner, see `legal_search.py`, each with relations for as many heads as it has; on GUM a little better, and
         slower than the model itself.
     Coverage: every graph without arcs from a word to itself whose arcs the greedy assignment puts into at most `planes` planes.
-    Raises SettingError for a number of planes below 1, or another search.
+    Raises SettingError for a number of planes out of that range, or another search.
     """
 
     def __init__(self, planes: int = 2, search: str = "greedy") -> None:
-        check_whole("BracketingGraph", "planes", planes)
+        check_whole("BracketingGraph", "planes", planes, at_most=MOST)
         check_choice("BracketingGraph", "search", search, ("legal", "greedy"))
         self.planes = planes
         self.search = search

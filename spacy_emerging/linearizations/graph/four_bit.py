@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import check_whole
 from ..bits import BitArcs
-from ..planes import Arc, relaxed_planes
+from ..planes import MOST, Arc, relaxed_planes
 from .relations import GraphLabels
 
 FOUR_BITS = [f"{four:04b}" for four in range(16)]
@@ -18,14 +18,14 @@ class FourBitGraph(GraphLabels):
 
     In a subset no two arcs of one direction cross, and a word has one head; where it has none, an artificial arc from the word
     before it fills the gap, whose relation tells `decode` to leave it out.
-    subsets: how many subsets are written, at least 1. Arcs go greedily, by left and right end, into the first that takes them; the
+    subsets: how many subsets are written, 1 to 256. Arcs go greedily, by left and right end, into the first that takes them; the
         largest are kept, the rest is dropped.
     Coverage: every graph without arcs from a word to itself whose arcs the greedy assignment puts into at most `subsets` subsets.
-    Raises SettingError for a number of subsets below 1.
+    Raises SettingError for a number of subsets out of that range.
     """
 
     def __init__(self, subsets: int = 4) -> None:
-        check_whole("FourBitGraph", "subsets", subsets)
+        check_whole("FourBitGraph", "subsets", subsets, at_most=MOST)
         self.subsets = subsets
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ...errors import check_whole
-from ..planes import Arc, relaxed_planes
+from ..planes import MOST, Arc, relaxed_planes
 from .relations import GraphLabels, heads_in_order
 
 SIX_BITS = [f"{six:06b}" for six in range(64)]
@@ -17,14 +17,14 @@ class SixBitGraph(GraphLabels):
     left dependents (Ezquerro et al. 2024, arXiv 2410.17972).
 
     In a subset no two arcs of one direction cross, and a word has at most one head on either side.
-    subsets: how many subsets are written, at least 1. Arcs go greedily, by left and right end, into the first that takes them; the
+    subsets: how many subsets are written, 1 to 256. Arcs go greedily, by left and right end, into the first that takes them; the
         largest are kept, the rest is dropped.
     Coverage: every graph without arcs from a word to itself whose arcs the greedy assignment puts into at most `subsets` subsets.
-    Raises SettingError for a number of subsets below 1.
+    Raises SettingError for a number of subsets out of that range.
     """
 
     def __init__(self, subsets: int = 4) -> None:
-        check_whole("SixBitGraph", "subsets", subsets)
+        check_whole("SixBitGraph", "subsets", subsets, at_most=MOST)
         self.subsets = subsets
 
     def _write(self, n: int, arcs: list[Arc]) -> tuple[list[str], list[list[int | None]]]:
