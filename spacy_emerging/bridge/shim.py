@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ..errors import check_training
 from ..notices import Notices, on_behalf_of
 from . import fork as fork
+from .optimization import Weight, can_fuse, fused_adam
 from .precision import autocast, check_amp
 from .saved import load, pack, unpack
 
@@ -124,26 +125,28 @@ class TorchShim(Shim):
         if held and self.lr_scale and not self.scaler.found_inf:
             if self.max_grad_norm:
                 nn.utils.clip_grad_norm_([parameter for _, parameter in held], self.max_grad_norm)
-            decay = getattr(optimizer, "L2", 0.0)
-            try:
-                for name, parameter in held:
-                    optimizer.L2 = 0.0 if name in self._undecayed else decay
-                    self._step(optimizer, name, parameter)
-            finally:
-                optimizer.L2 = decay
+            weights = [Weight(self.key(name), p.data, cast(Tensor, p.grad), name not in self._undecayed) for name, p in held]
+            if can_fuse(optimizer, weights):
+                fused_adam(optimizer, weights, self.lr_scale)
+            else:
+                self._step_one_by_one(optimizer, weights)
         for _, parameter in held:
             parameter.grad = None
         self.scaler.update()
 
-    def _step(self, optimizer: Optimizer, name: str, parameter: nn.Parameter) -> None:
-        assert parameter.grad is not None
-        array, gradient = (_floats(tensor) for tensor in (parameter.data, parameter.grad))
+    def _step_one_by_one(self, optimizer: Optimizer, weights: Sequence[Weight]) -> None:
         # Any function may stand for an optimizer, as the one by which `nlp.rehearse` collects gradients; it knows no scale.
         scale = {"lr_scale": self.lr_scale} if isinstance(optimizer, Optimizer) else {}
-        weights, _ = optimizer(self.key(name), array, gradient, **scale)
-        updated = xp2torch(weights, device=parameter.device).view_as(parameter)
-        if updated.data_ptr() != parameter.data_ptr():  # Thinc's optimizers work in place; others may not
-            parameter.data.copy_(updated)
+        decay = getattr(optimizer, "L2", 0.0)
+        try:
+            for key, values, gradient, decayed in weights:
+                optimizer.L2 = decay if decayed else 0.0
+                result, _ = optimizer(key, _floats(values), _floats(gradient), **scale)
+                updated = xp2torch(result, device=values.device).view_as(values)
+                if updated.data_ptr() != values.data_ptr():  # Thinc's optimizers work in place; others may not
+                    values.copy_(updated)
+        finally:
+            optimizer.L2 = decay
 
     def key(self, name: str) -> tuple[int, str]:
         """A weight's key in the optimizer. Ids of Thinc models and shims overlap, hence the prefix."""
