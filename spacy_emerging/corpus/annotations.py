@@ -24,6 +24,9 @@ MENTIONS_KEY = "sc"
 CONSTITUENTS_KEY = "constituents"
 """`doc.spans` key of constituents: every sentence in pre-order, a unary chain with its topmost constituent first."""
 
+SENTENCE_KEY = "emerging_sentence"
+"""`doc.user_data` key of predicted Docs that a corpus reader knows to be one sentence."""
+
 Arc = tuple[int, int, str]
 Range = tuple[int, int, str]
 
@@ -97,3 +100,14 @@ def sentence_units(doc: Doc) -> list[tuple[int, int]]:
     if not len(doc):
         return []
     return [(sent.start, sent.end) for sent in doc.sents] if doc.has_annotation("SENT_START") else [(0, len(doc))]
+
+
+def is_one_sentence(doc: Doc) -> bool:
+    """Whether nobody need look for sentences in the Doc: it has no two tokens, or its reference has no second sentence."""
+    return len(doc) < 2 or SENTENCE_KEY in doc.user_data
+
+
+def note_one_sentence(predicted: Doc, reference: Doc) -> None:
+    """Lets `is_one_sentence` know, where the reference has sentences and they are one. Predictions do not change by it."""
+    if reference.has_annotation("SENT_START") and not (reference.to_array("SENT_START")[1:] == 1).any():
+        predicted.user_data[SENTENCE_KEY] = True

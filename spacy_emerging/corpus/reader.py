@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 
 from ..errors import CorpusError, SettingError
 from ..pipeline.characters import Characters
+from .annotations import note_one_sentence
 from .sentences import cut_sentences
 
 EXTENSION = ".spacy"
@@ -75,6 +76,7 @@ class CorpusReader:
             for piece in self._pieces(reference):
                 examples += 1
                 example = _example(nlp, piece, self.gold_preproc)
+                note_one_sentence(example.predicted, piece)
                 yield from [example] if self.augmenter is None else self.augmenter(nlp, example)
         if not docs:
             raise CorpusError(f"{self.path}: the corpus holds no tokens; convert it again, and check that the source is not empty.")

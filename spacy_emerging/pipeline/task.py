@@ -10,6 +10,7 @@ import numpy
 from spacy.tokens import Doc, Token
 from spacy.training import Example, validate_examples
 
+from ..corpus.annotations import is_one_sentence
 from ..linearizations.base import Linearization
 from ..notices import Notices
 from ..types import GoldLabels, LabelTuple
@@ -116,9 +117,10 @@ def whole(doc: Doc) -> list[Unit]:
 def given_sentences(doc: Doc, owner: Task) -> Cut:
     """Cuts at the Doc's sentence boundaries, for the `cut` of tasks that predict none.
 
-    Without boundaries the Doc is one sentence, and `owner` warns of that once. An unknown boundary is none.
+    Without boundaries the Doc is one sentence, and `owner` warns of that once, unless a corpus says that it is one. An unknown
+    boundary is none.
     """
-    if len(doc) > 1 and not doc.has_annotation("SENT_START") and not owner.warned_of_boundaries:
+    if not owner.warned_of_boundaries and not doc.has_annotation("SENT_START") and not is_one_sentence(doc):
         owner.warned_of_boundaries = True
         Notices(f"emerging_{owner.name}").once(
             "boundaries",

@@ -8,9 +8,10 @@ import warnings
 
 import numpy
 import pytest
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
+from spacy_emerging.corpus.reader import Corpus
 from spacy_emerging.pipeline.model import DocPrediction
 from spacy_emerging.pipeline.task import given_sentences
 from spacy_emerging.types import UnitScores
@@ -127,3 +128,30 @@ def test_docs_that_can_have_no_boundary_need_none(text: str, case_named) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(given_sentences(nlp.make_doc(text), task).starts) == len(text.split())
+
+
+@pytest.mark.parametrize(("n_sents", "warned"), [(1, False), (2, True)])
+def test_a_corpus_of_sentences_needs_no_boundaries(n_sents: int, warned: bool, case_named, tmp_path) -> None:
+    """Given references of one sentence each, a component that looks for none is right to take the Doc for one, and says nothing."""
+    nlp = blank()
+    task = case_named("graph").add_to(nlp).task
+    starts = [True, False, n_sents == 2, False]
+    DocBin(docs=[Doc(nlp.vocab, words=["a", "b", "c", "d"], sent_starts=starts)]).to_disk(tmp_path / "corpus.spacy")
+    (example,) = Corpus(tmp_path / "corpus.spacy")(nlp)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert given_sentences(example.predicted.copy(), task).starts[1:].tolist() == [-1, -1, -1]
+
+    assert bool(caught) == warned
+
+
+def test_gold_sentences_need_no_boundaries(case_named, tmp_path) -> None:
+    nlp = blank()
+    task = case_named("graph").add_to(nlp).task
+    DocBin(docs=[Doc(nlp.vocab, words=["a", "b", "c", "d"], sent_starts=[True, False, True, False])]).to_disk(tmp_path / "corpus.spacy")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for example in Corpus(tmp_path / "corpus.spacy", gold_preproc=True)(nlp):
+            assert given_sentences(example.predicted, task).starts[1:].tolist() == [-1]
