@@ -27,6 +27,7 @@ def coverage(
     from rich.progress import track
 
     from ..corpus.convert import read_corpus, vocabulary
+    from ..corpus.files import check_writable
     from ..coverage.encodings import chosen
     from ..coverage.encodings import encodings as known
     from ..coverage.report import check_picture, tables, write_csv, write_plot
@@ -36,6 +37,9 @@ def coverage(
     with one_sentence():
         if plot is not None:
             check_picture(plot)
+        for output in (csv, plot):
+            if output is not None:
+                check_writable(output)
         wanted = chosen([part.strip() for part in encodings.split(",") if part.strip()], known())
         vocab = vocabulary(lang)
         read = {path: samples_of(read_corpus(path, vocab, format=format)) for path in [*corpora, *([train] if train else [])]}

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 
 from ..errors import CorpusError
@@ -40,12 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Missing folders are made. Raises CorpusError where the folder cannot be written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise CorpusError(f"{path}: the file cannot be written ({error.strerror}); choose another place for the output.") from error
-    os.close(handle)
+    name = _unfinished(path)
     try:
         yield Path(name)
         # Temporary files are private; the finished one gets the rights that any new file of this user has.
@@ -54,7 +50,29 @@ def replacing(path: Path) -> Iterator[Path]:
         os.chmod(name, 0o666 & ~mask)
         os.replace(name, path)
     except OSError as error:
-        raise CorpusError(f"{path}: the file cannot be written ({error.strerror}); choose another place for the output.") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def check_writable(path: Path) -> None:
+    """Raises CorpusError where `replacing` could not write the file: to be asked before the work that fills it."""
+    if path.is_dir():
+        raise _unwritable(path, IsADirectoryError(EISDIR, os.strerror(EISDIR)))
+    os.unlink(_unfinished(path))
+
+
+def _unfinished(path: Path) -> str:
+    """A new empty file beside `path`, in a folder that is made if it is missing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    os.close(handle)
+    return name
+
+
+def _unwritable(path: Path, error: OSError) -> CorpusError:
+    return CorpusError(f"{path}: the file cannot be written ({error.strerror}); choose another place for the output.")

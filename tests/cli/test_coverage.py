@@ -55,6 +55,19 @@ def test_all_numbers_go_to_a_csv_file(corpora, tmp_path):
     assert rows[2]["unseen_types"] == "offset=0 deprel=0"
 
 
+@pytest.mark.parametrize("option", ["--csv", "--plot"])
+def test_a_place_that_cannot_be_written_to_is_named_before_anything_is_measured(corpora, tmp_path, option, monkeypatch):
+    measured = []
+    monkeypatch.setattr("spacy_emerging.coverage.run.measured", lambda *given: measured.append(given))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.svg").mkdir()
+    for place in (tmp_path / "file" / "out.svg", tmp_path / "folder.svg"):
+        result = run(corpora[0], option, place)
+        assert result.exit_code == 1 and not measured
+        assert f"{place}: the file cannot be written" in result.stderr
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_brackets_are_measured_with_constituency_encodings(tmp_path):
     (tmp_path / "dev.ptb").write_text(BRACKETS)
     result = run(tmp_path / "dev.ptb")
