@@ -2,7 +2,7 @@
 
 A tree takes one line or many; what stands between trees may be blank, or a comment that begins with `#`, `%`, `;` or `*`. An outer
 bracket without a label is dropped. Traces (words with the tag -NONE-) are left out, and with them the constituents that hold nothing
-else. -LRB- and its like become brackets, `\\/` and `\\*` lose their backslash, and the tag `_` stands for no tag.
+else. In words -LRB- and its like become brackets, and `\\/` and `\\*` lose their backslash; the tag `_` stands for no tag.
 
 Labels lose their functions and indices by default, as EVALB and the published parsers have it: NP-SBJ-1 and NP=2 are both NP. The
 format `ptb-functions` keeps them. The format knows no spaces: one follows every token.

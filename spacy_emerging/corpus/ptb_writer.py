@@ -11,15 +11,18 @@ from ..errors import CorpusError
 from ..structures import StructureError
 from .annotations import CONSTITUENTS_KEY, constituency_trees, sentence_units
 from .files import replacing
+from .ptb import ESCAPED, TRACE
 
 
 def write_ptb(docs: Iterable[Doc], path: str | Path) -> None:
     """Writes one tree a line, in one piece: the file appears when all is written.
 
     Kept: words, tags, sentences and the constituents in doc.spans["constituents"]. A Doc without sentence boundaries is one sentence;
-    where one Doc ends and the next begins is not written, since scorers know of no such line. Round brackets become -LRB- and -RRB-,
-    blanks inside words `_`, and so does a tag that is not set.
-    Raises CorpusError for a Doc that is not annotated with constituents, StructureError where they cross.
+    where one Doc ends and the next begins is not written, since scorers know of no such line. What `read_ptb` reads from a file, it reads
+    back. The format cannot tell a round bracket from its name -LRB- or -RRB-, which is what is written and reads as a bracket in
+    words; blanks inside words become `_`, and so does a tag that is not set.
+    Raises CorpusError for a Doc that is not annotated with constituents and for the tag -NONE-, which marks what readers leave out,
+    StructureError where constituents cross.
     """
     with replacing(Path(path)) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as stream:
         for number, doc in enumerate(docs, start=1):
@@ -32,5 +35,11 @@ def write_ptb(docs: Iterable[Doc], path: str | Path) -> None:
                     f"write_ptb: Doc {number} has no doc.spans[{CONSTITUENTS_KEY!r}]; write Docs from brackets or parsed with "
                     f"emerging_constituency."
                 )
+            trace = next((token for token in doc if token.tag_ == TRACE), None)
+            if trace is not None:
+                raise CorpusError(
+                    f"write_ptb: token {trace.i} of Doc {number} has the tag {TRACE}, which marks traces, no words; give it another."
+                )
             for tree in trees:
-                stream.write(f"{tree.to_brackets()}\n")
+                words = [ESCAPED.sub(r"\\\g<0>", word) for word in tree.words or ()]
+                stream.write(f"{tree.to_brackets(words)}\n")

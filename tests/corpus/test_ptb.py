@@ -145,7 +145,7 @@ def test_read_write_read_keeps_everything(ptb, tmp_path):
     assert (tmp_path / "again.ptb").read_text().splitlines()[0] == TREE
 
 
-leaves = st.tuples(st.sampled_from(["NN", "-LRB-", ""]), st.sampled_from(["a", "(", ":)", "{-}", "1/2"]))
+leaves = st.tuples(st.sampled_from(["NN", "-LRB-", ""]), st.sampled_from(["a", "(", ":)", "{-}", "1/2", "\\*", "\\\\/", "\\"]))
 trees = st.recursive(
     leaves, lambda inner: st.tuples(st.sampled_from(["S", "NP", "-X-"]), st.lists(inner, min_size=1, max_size=3)), max_leaves=8
 )
@@ -177,6 +177,33 @@ def test_any_trees_are_read_as_they_were_written(tmp_path_factory, sentences):
     path = tmp_path_factory.getbasetemp() / "any.ptb"
     write_ptb(docs, path)
     assert [kept(doc) for doc in read_ptb(path, vocab, n_sents=1)] == [kept(doc) for doc in docs]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.text(r"\/*-LRSCB[}a_#", min_size=1, max_size=8), min_size=1, max_size=5))
+def test_whatever_words_a_file_holds_are_written_as_they_were_read(tmp_path_factory, words):
+    """Given words with escapes, names of brackets and parts of these: what is read once is read again after writing."""
+    path, again = (tmp_path_factory.getbasetemp() / name for name in ("words.ptb", "written.ptb"))
+    path.write_text("(S " + " ".join(f"(-LRB- {word})" for word in words) + ")")
+    docs = list(read_ptb(path, Vocab()))
+    write_ptb(docs, again)
+    assert [kept(doc) for doc in read_ptb(again, Vocab())] == [kept(doc) for doc in docs]
+
+
+def test_a_bracket_and_its_name_are_one_word_to_the_format(tmp_path):
+    doc = Doc(Vocab(), words=["(", "-LRB-", "[", "-LSB-"], tags=["-LRB-", "(", "X", "X"])
+    doc.spans[CONSTITUENTS_KEY] = [Span(doc, 0, 4, "NP")]
+    write_ptb([doc], tmp_path / "a.ptb")
+    assert (tmp_path / "a.ptb").read_text() == "(NP (-LRB- -LRB-) (-LRB- -LRB-) (X [) (X -LSB-))\n"
+    (again,) = read_ptb(tmp_path / "a.ptb", Vocab())
+    assert [(token.text, token.tag_) for token in again] == [("(", "-LRB-"), ("(", "-LRB-"), ("[", "X"), ("[", "X")]
+
+
+def test_a_word_tagged_as_a_trace_is_refused_since_readers_would_leave_it_out(tmp_path):
+    doc = Doc(Vocab(), words=["a", "b"], tags=["NN", "-NONE-"])
+    doc.spans[CONSTITUENTS_KEY] = [Span(doc, 0, 2, "NP")]
+    with pytest.raises(CorpusError, match="token 1 of Doc 1 has the tag -NONE-"):
+        write_ptb([doc], tmp_path / "a.ptb")
 
 
 def test_a_doc_without_boundaries_is_one_sentence_and_blanks_become_underscores(tmp_path):
