@@ -8,6 +8,8 @@ The rules for what spaCy has no place for:
 - Words become tokens, multiword tokens do not: their range and surface form are kept beside the Doc (`annotations.surface_ranges`).
   No space stands inside a range, and SpaceAfter of the range holds for its last word.
 - Empty nodes are no tokens; `conllu_syntax.read_graph` says what becomes of the arcs through them.
+- A file annotates graphs or it does not: with one DEPS cell that is not "_", every Doc has a graph, if need be without arcs; with none, no
+  Doc has one.
 - doc.ents takes entity tags if the file has any, else the outermost mentions.
 - `# newdoc` begins a Doc; a file without it is cut every n_sents sentences.
 """
@@ -25,7 +27,7 @@ from spacy.vocab import Vocab
 
 from ..errors import CorpusError
 from .conllu_entities import TAG_NAMES, mentions_of, tagged_entities
-from .conllu_rows import FEATS, FORM, LEMMA, MISSING, NER, UPOS, XPOS, Block, Row, blocks
+from .conllu_rows import DEPS, FEATS, FORM, LEMMA, MISSING, NER, UPOS, XPOS, Block, Row, blocks
 from .conllu_syntax import read_graph, read_tree
 from .documents import Sentence, grouped, make_doc
 from .files import broken
@@ -41,6 +43,7 @@ class Annotated(NamedTuple):
     xpos: bool
     feats: bool
     lemmas: bool
+    graphs: bool
     mentions: bool
     tags: bool
 
@@ -61,11 +64,12 @@ def read_conllu(path: str | Path, vocab: Vocab, n_sents: int = 10) -> Iterator[D
 def survey(path: Path) -> Annotated:
     """What the file annotates. Raises CorpusError if it is malformed or holds no sentence."""
     columns: set[int] = set()
-    mentions = tags = False
+    graphs = mentions = tags = False
     empty = True
     for block in blocks(path):
         empty = False
         mentions = mentions or bool(block.entity_fields)
+        graphs = graphs or any(row.cells[DEPS] != MISSING for row in [*block.words, *(row for _, row in block.empty)])
         for row in block.words:
             columns.update(column for column in (UPOS, XPOS, FEATS, LEMMA) if row.cells[column] not in (MISSING, ""))
             tags = tags or row.cells[NER] != MISSING
@@ -75,7 +79,7 @@ def survey(path: Path) -> Annotated:
                     tags = tags or name == "NER" or (name in TAG_NAMES and is_chunk_tag(value))
     if empty:
         raise CorpusError(f"{path}: the file holds no sentences; check that it is the right file and not truncated.")
-    return Annotated(UPOS in columns, XPOS in columns, FEATS in columns, LEMMA in columns, mentions, tags)
+    return Annotated(UPOS in columns, XPOS in columns, FEATS in columns, LEMMA in columns, graphs, mentions, tags)
 
 
 def _sentences(path: Path, annotated: Annotated) -> Iterator[Sentence]:
@@ -110,7 +114,7 @@ def _sentence(path: Path, block: Block, annotated: Annotated) -> Sentence:
         morphs=_column(rows, FEATS) if annotated.feats else None,
         heads=tree[0] if tree else None,
         deprels=tree[1] if tree else None,
-        arcs=read_graph(path, block),
+        arcs=read_graph(path, block) if annotated.graphs else None,
         mentions=mentions,
         entities=outermost(mentions) if entities is None and mentions is not None else entities,
         ranges=[(first - 1, last, row.cells[FORM]) for first, last, row in block.ranges],

@@ -60,8 +60,8 @@ def word_on_cycle(heads: Sequence[int]) -> int | None:
     return None
 
 
-def read_graph(path: Path, block: Block) -> list[Arc] | None:
-    """The arcs of the DEPS column as (head, dependent, label) from 1, head 0 = root; None where the column is "_" throughout.
+def read_graph(path: Path, block: Block) -> list[Arc]:
+    """The arcs of the DEPS column as (head, dependent, label) from 1, head 0 = root.
 
     Empty nodes are no tokens, so paths through them are drawn together, as in the evaluation of the IWPT 2020 shared task (Bouma
     et al. 2020): a word that depends as `dep` on an empty node, which depends as `conj` on word 4, becomes a dependent of word 4
@@ -69,8 +69,6 @@ def read_graph(path: Path, block: Block) -> list[Arc] | None:
     Raises CorpusError with file and line for an entry that is not `head:label`, a head that is not in the sentence, a self-loop.
     """
     rows = [*block.words, *(row for _, row in block.empty)]
-    if all(row.cells[DEPS] == MISSING for row in rows):
-        return None
     known = {"0", *(row.cells[ID] for row in rows)}
     incoming = {row.cells[ID]: _incoming(path, row, known) for row in rows}
     above = {row.cells[ID]: incoming[row.cells[ID]] for _, row in block.empty}

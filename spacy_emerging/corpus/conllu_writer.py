@@ -28,7 +28,8 @@ def write_conllu(docs: Iterable[Doc], path: str | Path) -> None:
     Kept: words, spaces, lemmas, pos, tags, morphs, heads and relations, the graph, multiword tokens, Docs (`# newdoc`), sentences,
     mentions (`Entity=`) and, where they are not simply the outermost mentions, doc.ents (`NER=`). A root's relation "ROOT", as
     spaCy's own parser calls it, is written as `root`. A Doc without sentence boundaries is one sentence. Arcs of the graph from one
-    sentence to another, or from a word to itself, are left out. Labels of paths through empty nodes (`conj>obj`) are written as they are.
+    sentence to another, or from a word to itself, are left out; a graph without arcs is told from none by the rest of the file, which
+    annotates graphs if any Doc in it has arcs. Labels of paths through empty nodes (`conj>obj`) are written as they are.
     Raises CorpusError for a token that is white space, for a tab or line break in a token or its annotation, for a relation "_", and
     for a label in the graph that is empty or holds white space or "|": CoNLL-U has no way to write them.
     """

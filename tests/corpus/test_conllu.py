@@ -160,6 +160,15 @@ class TestEmptyNodes:
         assert graph_arcs(doc) == [(0, 1, "root"), (0, 1, "w>z>x")]
 
 
+def test_a_file_annotates_graphs_of_all_its_docs_or_of_none(conllu):
+    with_arcs = "1\tGo\t_\tVERB\t_\t_\t0\troot\t0:root\t_\n\n"
+    without = with_arcs.replace("0:root", "_")
+    assert [graph_arcs(doc) for doc in conllu(without + with_arcs, n_sents=1)] == [[], [(0, 1, "root")]]
+    assert [graph_arcs(doc) for doc in conllu(without * 2, n_sents=1)] == [None, None]
+    # an empty node alone can tell, too
+    assert [graph_arcs(doc) for doc in conllu(without.rstrip() + "\n1.1\t_\t_\t_\t_\t_\t_\t_\t0:root\t_\n\n")] == [[]]
+
+
 def test_a_word_may_have_several_heads_in_the_graph(conllu):
     (doc,) = conllu("""
         1  cats  cat  NOUN  NNS  _  0  root  0:root|2:nsubj  _

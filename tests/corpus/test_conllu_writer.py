@@ -99,6 +99,15 @@ def test_arcs_from_a_word_to_itself_are_left_out(tmp_path):
     assert graph_arcs(again) == [(0, 1, "root"), (1, 2, "dep")]
 
 
+def test_a_graph_without_arcs_comes_back_where_another_doc_of_the_file_has_some(tmp_path):
+    docs = [Doc(Vocab(), words=["Go"], sent_starts=[True]) for _ in range(2)]
+    set_graph_arcs(docs[0], [])
+    for arcs, expected in (([(0, 1, "root")], [[], [(0, 1, "root")]]), ([], [None, None])):
+        set_graph_arcs(docs[1], arcs)
+        write_conllu(docs, tmp_path / "a.conllu")
+        assert [graph_arcs(doc) for doc in read_conllu(tmp_path / "a.conllu", Vocab())] == expected
+
+
 @pytest.mark.parametrize("label", ["", "a|b", "a b"])
 def test_a_label_of_the_graph_that_the_format_cannot_hold_is_refused(tmp_path, label):
     doc = Doc(Vocab(), words=["a", "b"])
