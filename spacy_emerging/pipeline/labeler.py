@@ -239,13 +239,22 @@ class Labeler(CheckedPipe):
     def set_annotations(self, docs: Iterable[Doc], scores: list[DocPrediction]) -> None:
         """Decodes every unit into a structure and writes it on its Doc; `repairs` notes how often labels did not settle it."""
         for doc, prediction in zip(docs, scores, strict=True):
-            decoded = [self._decoded(unit_scores) for unit_scores in prediction.scores]
+            placed = self._placed(doc, prediction)
+            decoded = [self._decoded(unit_scores) for unit_scores in placed]
             self.repairs.note(doc, [repairs for _, repairs in decoded])
             decisions = [
                 Decision(unit, structure, self._confidence(unit_scores, structure))
-                for unit, unit_scores, (structure, _) in zip(prediction.units, prediction.scores, decoded, strict=True)
+                for unit, unit_scores, (structure, _) in zip(prediction.units, placed, decoded, strict=True)
             ]
             self.task.annotate(doc, decisions)
+
+    def _placed(self, doc: Doc, prediction: DocPrediction) -> list[UnitScores]:
+        """Per unit the scores of those tokens that its structure is made of."""
+        places = self.task.places(doc, prediction.units)
+        if places is None:
+            return prediction.scores
+        found = zip(prediction.scores, places, strict=True)
+        return [UnitScores([field[kept] for field in unit.scores], unit.best[kept]) for unit, kept in found]
 
     def _decoded(self, scores: UnitScores) -> Decoded:
         if scores.scores and self._searches:

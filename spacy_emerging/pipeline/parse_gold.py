@@ -11,6 +11,7 @@ from ..linearizations.base import Linearization
 from ..linearizations.dependency.pos_relative import PosRelativeDependency
 from ..structures import DependencyTree
 from ..types import GoldLabels, LabelTuple
+from .blanks import blanks_of
 from .model import Unit
 from .task import aligned
 
@@ -26,7 +27,7 @@ class Parse:
     """Gold per predicted token of a Doc or a sentence; None where it is not annotated or not aligned.
 
     heads: of a Doc, token indices, a root being its own head; of a sentence, 1-based within it, 0 for its root.
-    blank: whether a token is whitespace that has no place in the gold tree.
+    blank: whether a token is whitespace, which no tree has a place for.
     """
 
     heads: list[int | None]
@@ -44,8 +45,8 @@ class Parse:
         for i, head in enumerate(heads):
             if head is not None and (with_head[i] is None or not annotated.issuperset(int(j) for j in sources[i])):
                 heads[i] = None
-        governors = set(heads)
-        blank = [token.text.isspace() and heads[i] is None and i not in governors for i, token in enumerate(example.predicted)]
+        blank = blanks_of(example.predicted).tolist()
+        heads = [None if head is None or blank[head] else head for head in heads]
         tags = [tag or None for tag in aligned(example, lambda token: token.pos_ or token.tag_)]
         return cls(heads, [deprel or None for deprel in deprels], tags, blank)
 
@@ -69,21 +70,17 @@ def sentence_labels(linearization: Linearization[DependencyTree], sentence: Pars
     """Labels of a sentence's words; None where the gold does not tell.
 
     A word without head, relation or tag teaches only what does not depend on it. Blanks teach nothing, and nothing depends on them:
-    labels that tell of a word's surroundings, such as brackets, are those of the words alone.
+    labels are those of the words alone.
     """
-    nothing = (None,) * len(linearization.fields)
-    result: list[Sequence[str | None]] = [nothing] * len(sentence.heads)
+    result: list[Sequence[str | None]] = [(None,) * len(linearization.fields)] * len(sentence.heads)
     words = sentence.without_blanks()
-    own = _encoded(linearization, sentence)
-    around = own if words is sentence else _encoded(linearization, words)
     silent = all(head is None for head in words.heads) and not any(words.deprels)
-    if silent or own is None or around is None:
+    made = None if silent else _encoded(linearization, words)
+    if made is None:
         return result
     known = [_known(linearization, field, words) for field in linearization.fields]
-    places = [i for i, blank in enumerate(sentence.blank) if not blank]
-    for word, i in enumerate(places):
-        labels = [own[i][f] if field in linearization.local else around[word][f] for f, field in enumerate(linearization.fields)]
-        result[i] = tuple(label if known[f][word] else None for f, label in enumerate(labels))
+    for word, i in enumerate(i for i, blank in enumerate(sentence.blank) if not blank):
+        result[i] = tuple(label if known[f][word] else None for f, label in enumerate(made[word]))
     return result
 
 

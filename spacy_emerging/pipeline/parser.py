@@ -17,10 +17,11 @@ from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.dependency.pseudo_projective import read as read_relation
 from ..structures import DependencyTree
+from .blanks import BLANK_DEPREL, blanks_of, governors, settled_starts, without_starts, words_of
 from .defaults import MODEL
 from .extensions import LABEL_SCORE, ensure_extensions
 from .labeler import Labeler
-from .model import Cut, units_from_starts
+from .model import Cut, Unit, units_from_starts
 from .parse_gold import TAG_FIELD, Parse, sentence_labels
 from .task import Decision, Gold, Task
 
@@ -47,7 +48,7 @@ class ParserTask(Task):
         # spaCy gives -1 as an unsigned number
         starts = numpy.array([min(int(value or 0), 2) for value in example.get_aligned("SENT_START")])
         starts[starts == 2] = -1
-        starts[0] = 0  # the first token always starts a sentence: spaCy says so even of unannotated Docs, and nobody asks the model
+        starts = without_starts(starts, blanks_of(example.predicted))
         units = units_from_starts(starts == 1)
         parse = Parse.of(example)
         return Gold(units, [sentence_labels(self.linearization, parse.sentence(unit)) for unit in units], starts)
@@ -60,21 +61,32 @@ class ParserTask(Task):
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         heads = numpy.zeros(len(doc), dtype="int64")
         deps = numpy.zeros(len(doc), dtype="uint64")
-        strings = doc.vocab.strings
+        strings, blank = doc.vocab.strings, blanks_of(doc)
         for unit, tree, confidence in decisions:
-            for i, (head, deprel) in enumerate(zip(tree.heads, tree.deprels, strict=True)):
-                heads[unit.start + i] = head - 1 - i if head else 0
-                deps[unit.start + i] = strings.add(deprel if head else self.root_deprel or deprel)
+            words = words_of(blank, unit)
+            for number, (head, deprel) in enumerate(zip(tree.heads, tree.deprels, strict=True)):
+                i = words[number]
+                heads[i] = words[head - 1] - i if head else 0
+                deps[i] = strings.add(deprel if head else self.root_deprel or deprel)
                 if confidence is not None:
-                    doc[unit.start + i]._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
+                    doc[i]._.set(LABEL_SCORE, float(numpy.exp(confidence[number].sum())))
+            for i, governor in governors(unit, words).items():
+                heads[i] = governor - i
+                deps[i] = strings.add(BLANK_DEPREL if governor != i else self.root_deprel or BLANK_DEPREL)
+                if confidence is not None:
+                    doc[i]._.set(LABEL_SCORE, 1.0)  # nothing was left to decide
         if len(doc):
             columns: Any = numpy.stack([heads.astype("uint64"), deps], axis=1)
             doc.from_array([HEAD, DEP], columns)
 
     def cut(self, doc: Doc) -> Cut:
-        if not doc.has_annotation("SENT_START"):
-            return Cut(numpy.zeros(len(doc), dtype="int64"))
-        return Cut(doc.to_array("SENT_START").astype("int64"))
+        given = doc.has_annotation("SENT_START")
+        starts = doc.to_array("SENT_START").astype("int64") if given else numpy.zeros(len(doc), dtype="int64")
+        return Cut(settled_starts(starts, blanks_of(doc)))
+
+    def places(self, doc: Doc, units: Sequence[Unit]) -> list[list[int]] | None:
+        blank = blanks_of(doc)
+        return [[i - unit.start for i in words_of(blank, unit)] for unit in units] if blank.any() else None
 
     def labels(self, vocabulary: Mapping[str, Sequence[str]]) -> list[str]:
         found = vocabulary.get("deprel", ())

@@ -104,6 +104,10 @@ class Task(ABC):
         """Where the Doc is cut into units at prediction; None: nowhere."""
         return None
 
+    def places(self, doc: Doc, units: Sequence[Unit]) -> list[list[int]] | None:
+        """Per unit the tokens that its structure is made of, counted within it; None: all tokens of all units."""
+        return None
+
     def spelled(self, structure: Any) -> list[LabelTuple] | None:
         """The labels whose probabilities tell how sure a structure is; None: those that the decoder thought best."""
         return None
