@@ -6,7 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from ..kernels.linear import project
 from ..kernels.norm import gated_rms_norm, rms_norm
 
 
@@ -30,3 +32,27 @@ class DepthwiseWeights(nn.Module):
         bound = 1 / math.sqrt(width)
         self.weight = nn.Parameter(torch.empty(channels, 1, width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
+
+
+class FeedForward(nn.Module):
+    """A norm, `factor` times the width, GELU (arXiv 1606.08415), and back to the width; what it gives is to be added to its input.
+
+    parts: how many modules write into the residual stream; the weights that do so are divided by its square root (GPT-2's rule).
+    """
+
+    def __init__(self, width: int, factor: float, parts: int) -> None:
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.up = nn.Linear(width, max(1, round(factor * width)))
+        self.down = nn.Linear(self.up.out_features, width)
+        scale_down(self.down, parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, D) to (T, D)."""
+        return project(functional.gelu(project(self.norm(x), self.up)), self.down)
+
+
+def scale_down(layer: nn.Linear, parts: int) -> None:
+    """Divides weights that write into the residual stream by the square root of how many do (GPT-2's rule)."""
+    with torch.no_grad():
+        layer.weight /= math.sqrt(parts)

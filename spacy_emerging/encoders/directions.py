@@ -1,0 +1,82 @@
+"""Stacks of blocks that read from left to right, wired so that a token sees both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..bridge.layout import Layout
+from ..kernels.linear import project
+from .parts import RMSNorm
+
+DIRECTIONS: tuple[str, ...] = ("concat", "alternate", "forward")
+
+
+class Block(nn.Module):
+    """A residual block that reads from left to right."""
+
+    @staticmethod
+    def run(blocks: Sequence[Any], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Per block its stream (T, D) in its own reading order, to (T, D): the blocks of both directions mix tokens in one call.
+
+        layout: where the tokens of each stream lie.
+        """
+        raise NotImplementedError
+
+
+class ConcatLayer(nn.Module):
+    """Each direction maps D to D / 2 and runs one block of its own there; the halves are concatenated (see Stack)."""
+
+    def __init__(self, block: Callable[[int], Block], width: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(width, width)  # the maps of both directions, one above the other
+        self.forward_block, self.backward_block = block(width // 2), block(width // 2)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        left, right = project(tokens, self.enter).chunk(2, -1)
+        blocks = [self.forward_block, self.backward_block]
+        left, right = self.forward_block.run(blocks, [left, layout.flip(right)], layout)
+        return torch.cat([left, layout.flip(right)], -1)
+
+
+class FullLayer(nn.Module):
+    """One block of the full width, which reads from left to right or, `backward`, each sequence from its end."""
+
+    def __init__(self, block: Callable[[int], Block], width: int, backward: bool) -> None:
+        super().__init__()
+        self.block, self.backward = block(width), backward
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        if not self.backward:
+            return self.block.run([self.block], [tokens], layout)[0]
+        return layout.flip(self.block.run([self.block], [layout.flip(tokens)], layout)[0])
+
+
+class Stack(nn.Module):
+    """Layers of blocks, and a final norm.
+
+    block: makes one for a width; blocks of one kind run together. width: D, even. depth: layers.
+    direction: "concat": both directions of a layer feed both of the next, the wiring of a stacked BiLSTM and of the BixLSTM of
+    arXiv 2509.25918. "alternate": one block of width D per layer, every second one reads backward, as in Vision-LSTM
+    (arXiv 2406.04303). "forward": left to right only.
+    """
+
+    def __init__(self, block: Callable[[int], Block], width: int, depth: int, direction: str) -> None:
+        super().__init__()
+        if direction == "concat":
+            layers: list[nn.Module] = [ConcatLayer(block, width) for _ in range(depth)]
+        else:
+            layers = [FullLayer(block, width, backward=direction == "alternate" and layer % 2 == 1) for layer in range(depth)]
+        self.layers = nn.ModuleList(layers)
+        self.norm = RMSNorm(width)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        for layer in self.layers:
+            tokens = layer(tokens, layout)
+        return self.norm(tokens)

@@ -1,0 +1,65 @@
+"""The block of minGRU and minLSTM, which differ in their gates alone (arXiv 2410.01201)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..bridge.layout import Layout
+from ..kernels.convolution import causal_convolution
+from ..kernels.linear import project
+from ..kernels.linear_scan import linear_scan
+from ..kernels.minimal_gates import minimal_gates
+from .directions import Block
+from .parts import DepthwiseWeights, FeedForward, RMSNorm, scale_down
+
+
+class MinimalBlock(Block):
+    """x + out(recurrence(convolution(norm(x)))), then x + feed-forward(norm(x)).
+
+    width: D. gates: linear maps of the recurrence, 2 for minGRU (update gate, candidate), 3 for minLSTM (forget gate, input gate,
+    candidate). expand: inner width in D. conv_width: tokens that the convolution sees; 0 for none. feed_forward: its inner width
+    in D. depth: layers of the stack. dropout: rate on what each half of the block adds.
+    """
+
+    def __init__(self, width: int, gates: int, expand: float, conv_width: int, feed_forward: float, depth: int, dropout: float) -> None:
+        super().__init__()
+        self.inner = max(1, round(expand * width))
+        self.norm = RMSNorm(width)
+        if conv_width:
+            self.conv = DepthwiseWeights(width, conv_width)
+        self.gates = nn.Linear(width, gates * self.inner)
+        self.out = nn.Linear(self.inner, width)
+        scale_down(self.out, 2 * depth)
+        self.feed_forward = FeedForward(width, feed_forward, 2 * depth)
+        self.dropout = nn.Dropout(dropout)
+
+    @staticmethod
+    def run(blocks: Sequence[MinimalBlock], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """See Block."""
+        places = layout.doubled() if len(blocks) == 2 else layout
+        normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
+        if hasattr(blocks[0], "conv"):
+            normed = _convolved([block.conv for block in blocks], normed, places)
+        preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
+        with torch.autocast(streams[0].device.type, enabled=False):
+            decay, update = minimal_gates(preactivations, blocks[0].inner)
+            states = places.unpad(linear_scan(places.pad(decay), places.pad(update)))
+        parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
+        return [block._leave(stream, state) for block, stream, state in parts]
+
+    def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
+        """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""
+        stream = stream + self.dropout(project(states, self.out))
+        return stream + self.dropout(self.feed_forward(stream))
+
+
+def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], places: Layout) -> list[Tensor]:
+    """Per stream (T, D) to (T, D); tokens see none of a later place and none of another sequence."""
+    weight = torch.stack([conv.weight.squeeze(1) for conv in convs])[:, None, None]
+    bias = torch.stack([conv.bias for conv in convs])[:, None, None]
+    padded = places.pad(torch.cat(list(streams)) if len(streams) > 1 else streams[0])
+    mixed = causal_convolution(padded.unflatten(0, (len(convs), -1)), weight, bias)
+    return list(places.unpad(mixed.flatten(0, 1)).chunk(len(convs)))
