@@ -13,6 +13,8 @@ from .linearizations.base import Linearization
 ARCHITECTURES = {
     "spacy-emerging.LSTMEncoder.v1": "encoders.lstm:LSTMEncoder",
     "spacy-emerging.Mamba2Encoder.v1": "encoders.mamba2:Mamba2Encoder",
+    "spacy-emerging.MinGRUEncoder.v1": "encoders.mingru:MinGRUEncoder",
+    "spacy-emerging.MinLSTMEncoder.v1": "encoders.minlstm:MinLSTMEncoder",
     "spacy-emerging.TransformerEncoder.v1": "encoders.transformer:TransformerEncoder",
     "spacy-emerging.XLSTMEncoder.v1": "encoders.xlstm:XLSTMEncoder",
     "spacy-emerging.WordEmbed.v1": "embed.words:WordEmbed",
