@@ -6,9 +6,10 @@ Both give lists back as tuples at times, which is why readers go through the fun
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span, SpanGroup
 
 from ..structures import ConstituencyTree
 
@@ -22,7 +23,10 @@ MENTIONS_KEY = "sc"
 """`doc.spans` key of all entity mentions, nested ones too: the key that spaCy's own span components use by default."""
 
 CONSTITUENTS_KEY = "constituents"
-"""`doc.spans` key of constituents: every sentence in pre-order, a unary chain with its topmost constituent first."""
+"""`doc.spans` key of constituents, in any order but that of a unary chain, whose topmost constituent comes first."""
+
+IN_PRE_ORDER = "in_pre_order"
+"""Attribute of the span group of constituents: how many spans it had when this package wrote it in pre-order."""
 
 SENTENCE_KEY = "emerging_sentence"
 """`doc.user_data` key of predicted Docs that a corpus reader knows to be one sentence."""
@@ -70,6 +74,23 @@ def set_surface_ranges(doc: Doc, ranges: Iterable[Range]) -> None:
         doc.user_data[RANGES_KEY] = stored
     else:
         doc.user_data.pop(RANGES_KEY, None)
+
+
+def set_constituents(doc: Doc, spans: Iterable[Span]) -> None:
+    """Stores constituents that are in pre-order, and notes that they are, so that those of a sentence are found without a look at all."""
+    group = SpanGroup(doc, name=CONSTITUENTS_KEY, spans=list(spans))
+    group.attrs[IN_PRE_ORDER] = len(group)
+    doc.spans[CONSTITUENTS_KEY] = group
+
+
+def constituents_inside(span: Span) -> list[Span]:
+    """The constituents inside a span in pre-order, those of a unary chain as they come in the group; none where it is missing."""
+    group = span.doc.spans.get(CONSTITUENTS_KEY, ())
+    if group and group.attrs.get(IN_PRE_ORDER) == len(group):
+        first, end = (bisect_left(group, place, key=lambda found: found.start) for place in (span.start, span.end))
+        return [group[i] for i in range(first, end) if group[i].end <= span.end]
+    inside = [found for found in group if span.start <= found.start and found.end <= span.end]
+    return sorted(inside, key=lambda found: (found.start, -found.end))
 
 
 def constituency_trees(doc: Doc, units: Iterable[tuple[int, int]]) -> list[ConstituencyTree] | None:

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..errors import check_whole
-from .annotations import CONSTITUENTS_KEY, MENTIONS_KEY, Arc, Range, set_graph_arcs, set_surface_ranges
+from .annotations import MENTIONS_KEY, Arc, Range, set_constituents, set_graph_arcs, set_surface_ranges
 from .tags import Chunk, iob2
 
 
@@ -89,9 +89,10 @@ def make_doc(vocab: Vocab, sentences: Sequence[Sentence]) -> Doc:
         sent_starts=[i == 0 for sentence in sentences for i in range(len(sentence.words))],
         ents=None if first.entities is None else iob2(len(words), shifted("entities")),
     )
-    for key, name in ((MENTIONS_KEY, "mentions"), (CONSTITUENTS_KEY, "constituents")):
-        if getattr(first, name) is not None:
-            doc.spans[key] = [Span(doc, start, end, label) for start, end, label in shifted(name)]
+    if first.mentions is not None:
+        doc.spans[MENTIONS_KEY] = [Span(doc, start, end, label) for start, end, label in shifted("mentions")]
+    if first.constituents is not None:
+        set_constituents(doc, [Span(doc, start, end, label) for start, end, label in shifted("constituents")])
     if any(sentence.arcs is not None for sentence in sentences):
         parts = zip(offsets, sentences, strict=False)
         arcs = [(at + head if head else 0, at + word, label) for at, sentence in parts for head, word, label in sentence.arcs or ()]

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import Model
 
-from ..corpus.annotations import CONSTITUENTS_KEY, constituency_trees, sentence_units
+from ..corpus.annotations import CONSTITUENTS_KEY, constituency_trees, sentence_units, set_constituents
 from ..errors import SettingError
 from ..linearizations.base import Linearization
 from ..linearizations.constituency.chains import labels_of
@@ -75,7 +75,7 @@ class ConstituencyTask(Task):
             if confidence is not None:
                 for i, score in enumerate(numpy.exp(confidence.sum(axis=1)).tolist()):
                     doc[unit.start + i]._.set(LABEL_SCORE, score)
-        doc.spans[CONSTITUENTS_KEY] = spans
+        set_constituents(doc, spans)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         return score_constituents(examples, **kwargs)

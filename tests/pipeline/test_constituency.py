@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pytest
 from spacy.tokens import Doc, Span
@@ -76,6 +77,27 @@ def test_attributes_hold_for_docs_that_were_read(case_named) -> None:
     ensure_extensions()
     doc = gold_doc(Vocab(), (0, 1, 2, 3, 4))
     assert [sent._.parse_string for sent in doc.sents] == TREES
+
+
+def test_a_group_made_by_hand_may_be_in_any_order(case_named) -> None:
+    """Given the constituents of a Doc shuffled, but for the order within unary chains: all that is read from them stays the same."""
+    ensure_extensions()
+    doc = gold_doc(Vocab(), (0, 1, 2, 3, 4))
+    spans = list(doc.spans[CONSTITUENTS_KEY])
+    places = list(dict.fromkeys((span.start, span.end) for span in spans))
+    for seed in range(5):
+        Random(seed).shuffle(places)
+        doc.spans[CONSTITUENTS_KEY] = [span for place in places for span in spans if (span.start, span.end) == place]
+        assert [sent._.parse_string for sent in doc.sents] == TREES
+        assert [[inner._.labels for inner in sent._.constituents] for sent in doc.sents] == [
+            [inner._.labels for inner in sent._.constituents] for sent in gold_doc(Vocab(), (0, 1, 2, 3, 4)).sents
+        ]
+
+
+def test_a_constituent_added_to_those_of_the_component_is_seen(parsed: Doc) -> None:
+    parsed.spans[CONSTITUENTS_KEY].append(Span(parsed, 1, 3, "X"))
+    assert parsed[1:3]._.labels == ("X",)
+    assert parsed[0:3]._.parse_string == "(SBARQ (WHADVP (_ Why)) (X (SQ (VP (_ bark))) (_ ?)))"
 
 
 # Sentences
