@@ -12,6 +12,7 @@ from .linearizations.base import Linearization
 
 ARCHITECTURES = {
     "spacy-emerging.LSTMEncoder.v1": "encoders.lstm:LSTMEncoder",
+    "spacy-emerging.MambaEncoder.v1": "encoders.mamba:MambaEncoder",
     "spacy-emerging.Mamba2Encoder.v1": "encoders.mamba2:Mamba2Encoder",
     "spacy-emerging.MinGRUEncoder.v1": "encoders.mingru:MinGRUEncoder",
     "spacy-emerging.MinLSTMEncoder.v1": "encoders.minlstm:MinLSTMEncoder",

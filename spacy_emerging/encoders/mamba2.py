@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from thinc.api import Model
@@ -13,16 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
-from ..bridge.layout import Layout
 from ..errors import check_whole, largest_divisor
-from ..kernels.backend import choose
-from ..kernels.convolution import causal_convolution, causal_convolution_cuda, kernel_fits
 from ..kernels.linear import project
 from ..kernels.ssd import ssd, ssd_cuda
+from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
 NAME = "spacy-emerging.Mamba2Encoder.v1"
-DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
 
 
 @dataclass(frozen=True)
@@ -62,142 +60,51 @@ class Mixer(nn.Module):
             with torch.no_grad():
                 self.out_proj.weight /= math.sqrt(shape.depth)
         self.conv1d = DepthwiseWeights(shape.channels, shape.conv_width)
-        step = torch.exp(torch.empty(shape.heads).uniform_(math.log(0.001), math.log(0.1)))
-        self.dt_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus of this is the step
+        self.dt_bias = nn.Parameter(step_biases(shape.heads))
         self.A_log = nn.Parameter(torch.empty(shape.heads).uniform_(1.0, 16.0).log())
         self.D = nn.Parameter(torch.ones(shape.heads))
         self.norm = RMSNorm(shape.inner)
 
 
-class Scan(nn.Module):
-    """Convolution and SSD of one or two mixers in one batched call. It has no parameters of its own."""
+class SSDScan(Scan):
+    """Convolution and state-space duality."""
 
     def __init__(self, shape: Shape, backend: str, chunk: int) -> None:
-        super().__init__()
-        self.shape, self.backend, self.chunk = shape, backend, chunk
+        super().__init__(backend)
+        self.shape, self.chunk = shape, chunk
 
-    def enter(self, mixer: Mixer, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(T, D) to the gate z (T, inner), x + B + C (T, channels) and dt (T, H)."""
-        gate, mixed, dt = project(tokens, mixer.in_proj).split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
-        return gate, mixed, dt
+    def enter(self, mixer: Mixer, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(T, D) to the gate z (T, inner), and x + B + C (T, channels) and dt (T, H)."""
+        gate, *streams = project(tokens, mixer.in_proj).split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
+        return gate, tuple(streams)
 
-    def forward(self, mixers: Sequence[Mixer], mixed: Sequence[Tensor], dt: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        """Per mixer x + B + C (T, channels) and dt (T, H), in its own reading order, to (T, inner)."""
-        groups = len(mixers)
-        if groups == 2:
-            layout = layout.doubled()
-        all_mixed, all_dt = (layout.pad(_join(parts)).unflatten(0, (groups, -1)) for parts in (mixed, dt))  # (G, B, L, ...)
-        if self._on_kernels(all_dt):
-            y = torch.stack([self._by_kernels(*each) for each in zip(mixers, all_mixed, all_dt, strict=True)])
-        else:
-            y = self._by_torch(mixers, all_mixed, all_dt)
-        return list(layout.unpad(y.flatten(0, 1).flatten(2)).chunk(groups))
+    def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
+        """See Scan."""
+        return mixer.norm(y, gate)
 
-    def _on_kernels(self, tensor: Tensor) -> bool:
-        return choose(self.backend, "mamba_ssm", tensor, self.training) == "cuda"
-
-    def _by_torch(self, mixers: Sequence[Mixer], mixed: Tensor, dt: Tensor) -> Tensor:
-        """(G, B, L, x + B + C) and (G, B, L, H) to (G, B, L, H, P)."""
-        weight = torch.stack([mixer.conv1d.weight.squeeze(1) for mixer in mixers])[:, None, None]
-        bias = torch.stack([mixer.conv1d.bias for mixer in mixers])[:, None, None]
-        x, b, c = self._split(functional.silu(causal_convolution(mixed, weight, bias)))
+    def by_torch(self, mixers: Sequence[Mixer], *streams: Tensor) -> Tensor:
+        """See Scan."""
+        mixed, dt = streams
+        x, b, c = self._split(self.convolved(mixers, mixed))
         dt = functional.softplus(dt + torch.stack([mixer.dt_bias for mixer in mixers])[:, None, None])
         a = -torch.exp(torch.stack([mixer.A_log for mixer in mixers]))
-        return ssd(x, dt, a, b, c, torch.stack([mixer.D for mixer in mixers]), self.chunk)
+        return ssd(x, dt, a, b, c, torch.stack([mixer.D for mixer in mixers]), self.chunk).flatten(-2)
 
-    def _by_kernels(self, mixer: Mixer, mixed: Tensor, dt: Tensor) -> Tensor:
-        """The same for one mixer: (B, L, x + B + C) and (B, L, H) to (B, L, H, P)."""
-        weight, bias = mixer.conv1d.weight.squeeze(1), mixer.conv1d.bias
-        if kernel_fits(*weight.shape) and choose(self.backend, "causal_conv1d", mixed, self.training) == "cuda":
-            mixed = causal_convolution_cuda(mixed, weight, bias)
-        else:
-            mixed = functional.silu(causal_convolution(mixed, weight, bias))
-        x, b, c = self._split(mixed)
-        return ssd_cuda(x, functional.softplus(dt + mixer.dt_bias), -torch.exp(mixer.A_log.float()), b, c, mixer.D)
+    def by_kernels(self, mixer: Mixer, *streams: Tensor) -> Tensor:
+        """See Scan."""
+        mixed, dt = streams
+        x, b, c = self._split(self.convolved_by_kernels(mixer.conv1d, mixed))
+        dt = functional.softplus(dt + mixer.dt_bias)
+        return ssd_cuda(x, dt, -torch.exp(mixer.A_log.float()), b, c, mixer.D).flatten(-2)
 
     def _split(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, b, c = mixed.split([self.shape.inner, self.shape.state_width, self.shape.state_width], -1)
         return x.unflatten(-1, (self.shape.heads, self.shape.head_width)), b, c
 
 
-def _join(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(tuple(parts)) if len(parts) > 1 else parts[0]
-
-
-class ForwardLayer(nn.Module):
-    """One block from left to right: x + mixer(norm(x))."""
-
-    def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
-        super().__init__()
-        self.norm = RMSNorm(shape.width)
-        self.forward_mixer = Mixer(shape)
-        self.scan = scan
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """(T, D) to (T, D)."""
-        gate, mixed, dt = self.scan.enter(self.forward_mixer, self.norm(tokens))
-        (y,) = self.scan([self.forward_mixer], [mixed], [dt], layout)
-        return tokens + self.dropout(_leave(self.forward_mixer, y, gate))
-
-
-class AddLayer(nn.Module):
-    """One block in both directions with one pair of projections, as Caduceus (arXiv 2403.03234, section 3.2): outputs are added.
-
-    Convolution, step, decay, skip and inner norm are each direction's own.
-    """
-
-    def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
-        super().__init__()
-        self.norm = RMSNorm(shape.width)
-        self.forward_mixer = Mixer(shape)
-        self.backward_mixer = Mixer(shape, projections=False)
-        self.scan = scan
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """(T, D) to (T, D)."""
-        gate, mixed, dt = self.scan.enter(self.forward_mixer, self.norm(tokens))
-        mixers = [self.forward_mixer, self.backward_mixer]
-        y, reverse = self.scan(mixers, [mixed, layout.flip(mixed)], [dt, layout.flip(dt)], layout)
-        both = self.forward_mixer.norm(y, gate) + self.backward_mixer.norm(layout.flip(reverse), gate)
-        return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
-
-
-class ConcatLayer(nn.Module):
-    """Each direction maps D to D / 2 and runs one block of its own there; the halves are concatenated (see Mamba2)."""
-
-    def __init__(self, shape: Shape, scan: Scan, dropout: float) -> None:
-        super().__init__()
-        self.down = nn.Linear(2 * shape.width, 2 * shape.width)  # the maps of both directions, one above the other
-        self.forward_norm, self.backward_norm = RMSNorm(shape.width), RMSNorm(shape.width)
-        self.forward_mixer, self.backward_mixer = Mixer(shape), Mixer(shape)
-        self.scan = scan
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """(T, D) to (T, D)."""
-        left, right = project(tokens, self.down).chunk(2, -1)
-        right = layout.flip(right)
-        left_gate, left_mixed, left_dt = self.scan.enter(self.forward_mixer, self.forward_norm(left))
-        right_gate, right_mixed, right_dt = self.scan.enter(self.backward_mixer, self.backward_norm(right))
-        mixers = [self.forward_mixer, self.backward_mixer]
-        left_y, right_y = self.scan(mixers, [left_mixed, right_mixed], [left_dt, right_dt], layout)
-        left = left + self.dropout(_leave(self.forward_mixer, left_y, left_gate))
-        right = right + self.dropout(_leave(self.backward_mixer, right_y, right_gate))
-        return torch.cat([left, layout.flip(right)], -1)
-
-
-def _leave(mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
-    """What was scanned and the gate z, both (T, inner), to (T, D)."""
-    return project(mixer.norm(y, gate), mixer.out_proj)
-
-
-class Mamba2(nn.Module):
+class Mamba2(MambaStack):
     """Stacked Mamba-2 layers with a final norm.
 
-    "concat": both directions of a layer feed both of the next, the wiring of a stacked BiLSTM and of the BixLSTM of
-    arXiv 2509.25918. "add": both directions share the projections. "forward": left to right only.
     Settings: see Mamba2Encoder. Any even width works, since the head width falls to the largest divisor of the inner width.
     """
 
@@ -214,19 +121,11 @@ class Mamba2(nn.Module):
         conv_width: int = 4,
         chunk: int = 64,
     ) -> None:
-        super().__init__()
-        layer = {"concat": ConcatLayer, "add": AddLayer, "forward": ForwardLayer}[direction]
         stream = width // 2 if direction == "concat" else width
         inner = expand * stream
         shape = Shape(stream, inner, largest_divisor(inner, head_width), state_width, conv_width, depth)
-        self.layers = nn.ModuleList(layer(shape, Scan(shape, backend, chunk), dropout) for _ in range(depth))
-        self.norm = RMSNorm(width)
-
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """(T, D) to (T, D)."""
-        for layer in self.layers:
-            tokens = layer(tokens, layout)
-        return self.norm(tokens)
+        layer, mixer = LAYERS[direction], partial(Mixer, shape)
+        super().__init__([layer(mixer, SSDScan(shape, backend, chunk), stream, dropout) for _ in range(depth)], width)
 
 
 def Mamba2Encoder(

@@ -132,7 +132,7 @@ def vendors(monkeypatch):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     sys.modules["causal_conv1d"].causal_conv1d_fn = causal_conv1d_fn
     sys.modules["mamba_ssm.ops.triton.ssd_combined"].mamba_chunk_scan_combined = mamba_chunk_scan_combined
-    monkeypatch.setattr("spacy_emerging.encoders.mamba2.choose", lambda *given: backend.choose(*given[:2], GPU, given[3]))
+    monkeypatch.setattr("spacy_emerging.encoders.mamba_layers.choose", lambda *given: backend.choose(*given[:2], GPU, given[3]))
     backend.importable.cache_clear()
     yield calls
     backend.importable.cache_clear()

@@ -1,0 +1,177 @@
+"""What the Mamba encoders share: layers that read in one or both directions, around a scan that each encoder defines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..bridge.layout import Layout
+from ..kernels.backend import choose
+from ..kernels.convolution import causal_convolution, causal_convolution_cuda, kernel_fits
+from ..kernels.linear import project
+from .parts import DepthwiseWeights, RMSNorm
+
+DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
+
+
+class Scan(nn.Module):
+    """Convolution and state space of one or two mixers in one batched call. It has no parameters of its own.
+
+    A mixer holds the parameters of one direction, among them `conv1d` and, unless it shares those of another, `in_proj` and `out_proj`.
+    """
+
+    def __init__(self, backend: str) -> None:
+        super().__init__()
+        self.backend = backend
+
+    def enter(self, mixer: Any, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """(T, D) to the gate z (T, inner) and the streams (T, ...) that are scanned."""
+        raise NotImplementedError
+
+    def gated(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
+        """What was scanned and the gate, both (T, inner), to (T, inner): what goes into the out-projection."""
+        raise NotImplementedError
+
+    def by_torch(self, mixers: Sequence[Any], *streams: Tensor) -> Tensor:
+        """(G, B, L, ...) per stream to (G, B, L, inner), one mixer per group."""
+        raise NotImplementedError
+
+    def by_kernels(self, mixer: Any, *streams: Tensor) -> Tensor:
+        """The same for one mixer, by the vendors' kernels: (B, L, ...) per stream to (B, L, inner)."""
+        raise NotImplementedError
+
+    def forward(self, mixers: Sequence[Any], streams: Sequence[tuple[Tensor, ...]], layout: Layout) -> list[Tensor]:
+        """Per mixer its streams (T, ...), in its own reading order, to (T, inner)."""
+        groups = len(mixers)
+        if groups == 2:
+            layout = layout.doubled()
+        padded = [layout.pad(_join(parts)).unflatten(0, (groups, -1)) for parts in zip(*streams, strict=True)]
+        if self._on_kernels("mamba_ssm", padded[0]):
+            y = torch.stack([self.by_kernels(*each) for each in zip(mixers, *padded, strict=True)])
+        else:
+            y = self.by_torch(mixers, *padded)
+        return list(layout.unpad(y.flatten(0, 1)).chunk(groups))
+
+    def convolved(self, mixers: Sequence[Any], x: Tensor) -> Tensor:
+        """(G, B, L, channels), then SiLU."""
+        weight = torch.stack([mixer.conv1d.weight.squeeze(1) for mixer in mixers])[:, None, None]
+        bias = torch.stack([mixer.conv1d.bias for mixer in mixers])[:, None, None]
+        return functional.silu(causal_convolution(x, weight, bias))
+
+    def convolved_by_kernels(self, conv: DepthwiseWeights, x: Tensor) -> Tensor:
+        """The same for one mixer, (B, L, channels), by the vendors' kernel where it takes these sizes."""
+        weight = conv.weight.squeeze(1)
+        if kernel_fits(*weight.shape) and self._on_kernels("causal_conv1d", x):
+            return causal_convolution_cuda(x, weight, conv.bias)
+        return functional.silu(causal_convolution(x, weight, conv.bias))
+
+    def _on_kernels(self, module: str, tensor: Tensor) -> bool:
+        return choose(self.backend, module, tensor, self.training) == "cuda"
+
+    def leave(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
+        """What was scanned and the gate, both (T, inner), to (T, D)."""
+        return project(self.gated(mixer, y, gate), mixer.out_proj)
+
+
+def step_biases(units: int) -> Tensor:
+    """(units,): biases whose softplus, the step dt, is log-uniform in 0.001 to 0.1, as in the authors' code (arXiv 2312.00752)."""
+    step = torch.exp(torch.empty(units).uniform_(math.log(0.001), math.log(0.1)))
+    return step + torch.log(-torch.expm1(-step))
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(tuple(parts)) if len(parts) > 1 else parts[0]
+
+
+class ForwardLayer(nn.Module):
+    """One block from left to right: x + mixer(norm(x)).
+
+    mixer: makes one, with or without projections. width: D of the mixers. dropout: rate on what the block adds.
+    """
+
+    def __init__(self, mixer: Any, scan: Scan, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.forward_mixer = mixer(projections=True)
+        self.scan = scan
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        gate, streams = self.scan.enter(self.forward_mixer, self.norm(tokens))
+        (y,) = self.scan([self.forward_mixer], [streams], layout)
+        return tokens + self.dropout(self.scan.leave(self.forward_mixer, y, gate))
+
+
+class AddLayer(nn.Module):
+    """One block in both directions with one pair of projections, as Caduceus (arXiv 2403.03234, section 3.2): outputs are added.
+
+    All other parameters are each direction's own.
+    """
+
+    def __init__(self, mixer: Any, scan: Scan, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.forward_mixer = mixer(projections=True)
+        self.backward_mixer = mixer(projections=False)
+        self.scan = scan
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        gate, streams = self.scan.enter(self.forward_mixer, self.norm(tokens))
+        reverse = tuple(layout.flip(stream) for stream in streams)
+        y, reverse_y = self.scan([self.forward_mixer, self.backward_mixer], [streams, reverse], layout)
+        both = self.scan.gated(self.forward_mixer, y, gate) + self.scan.gated(self.backward_mixer, layout.flip(reverse_y), gate)
+        return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
+
+
+class ConcatLayer(nn.Module):
+    """Each direction maps D to D / 2 and runs one block of its own there; the halves are concatenated (see MambaStack)."""
+
+    def __init__(self, mixer: Any, scan: Scan, width: int, dropout: float) -> None:
+        super().__init__()
+        self.down = nn.Linear(2 * width, 2 * width)  # the maps of both directions, one above the other
+        self.forward_norm, self.backward_norm = RMSNorm(width), RMSNorm(width)
+        self.forward_mixer, self.backward_mixer = mixer(projections=True), mixer(projections=True)
+        self.scan = scan
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        left, right = project(tokens, self.down).chunk(2, -1)
+        right = layout.flip(right)
+        left_gate, left_streams = self.scan.enter(self.forward_mixer, self.forward_norm(left))
+        right_gate, right_streams = self.scan.enter(self.backward_mixer, self.backward_norm(right))
+        mixers = [self.forward_mixer, self.backward_mixer]
+        left_y, right_y = self.scan(mixers, [left_streams, right_streams], layout)
+        left = left + self.dropout(self.scan.leave(self.forward_mixer, left_y, left_gate))
+        right = right + self.dropout(self.scan.leave(self.backward_mixer, right_y, right_gate))
+        return torch.cat([left, layout.flip(right)], -1)
+
+
+LAYERS = {"concat": ConcatLayer, "add": AddLayer, "forward": ForwardLayer}
+
+
+class MambaStack(nn.Module):
+    """Layers, and a final norm.
+
+    "concat": both directions of a layer feed both of the next, the wiring of a stacked BiLSTM and of the BixLSTM of
+    arXiv 2509.25918. "add": both directions share the projections. "forward": left to right only.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.norm = RMSNorm(width)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        for layer in self.layers:
+            tokens = layer(tokens, layout)
+        return self.norm(tokens)
