@@ -1,0 +1,140 @@
+"""Diagonal state spaces whose transition does not depend on the data (S4D, arXiv 2206.11893; DLR, arXiv 2212.00768).
+
+Every channel is filtered by itself, through N complex states:
+
+    state[t] = exp(log_transition) state[t-1] + x[t]          y[t] = Re(sum over the N states of weight * state[t])
+
+which is a convolution with the taps Re(sum of weight * exp(l log_transition)), l = 0, 1, ... Letters: B sequences, L tokens,
+D channels, N complex states per channel, C chunks of Q tokens. Causal: padding belongs at the end, where it influences no token.
+
+Up to two chunks of tokens are one convolution by FFT. Longer sequences are cut: an FFT inside a chunk, and between chunks the
+states themselves are carried, so that time and memory stay linear in L and no FFT grows with the longest batch-mate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from .linear_scan import linear_scan
+
+ROUNDED_TO = 32
+"""FFT lengths are rounded up to a multiple of this, so that none has a large prime factor where the chunk has one."""
+
+
+def diagonal_ssm_reference(x: Tensor, log_transition: Tensor, weight: Tensor) -> Tensor:
+    """The recurrence token by token, as it is defined: slow, and right in any precision. Shapes as in `diagonal_ssm`."""
+    transition = torch.exp(log_transition)
+    state = torch.zeros(len(x), *weight.shape, dtype=weight.dtype, device=x.device)
+    steps = []
+    for t in range(x.shape[1]):
+        state = transition * state + x[:, t, :, None]
+        steps.append((weight * state).sum(-1).real)
+    return torch.stack(steps, 1)
+
+
+def discretised(log_step: Tensor, log_decay: Tensor, frequency: Tensor) -> tuple[Tensor, Tensor]:
+    """Zero-order hold (arXiv 2206.11893, section 3.1) of state' = A state + x with A = -exp(log_decay) + i frequency.
+
+    log_step: (D,). log_decay, frequency: (D, N). Returns the logarithm of the transition, step A, and the weight of an input,
+    (exp(step A) - 1) / A, both (D, N) complex. The difference from 1 is computed without cancellation, since steps are small.
+    """
+    step = torch.exp(log_step)[:, None]
+    a = torch.complex(-torch.exp(log_decay), frequency)
+    real, imaginary = -step * torch.exp(log_decay), step * frequency
+    less_one = torch.expm1(real) * torch.cos(imaginary) - 2 * torch.sin(imaginary / 2).square()
+    change = torch.complex(less_one, torch.exp(real) * torch.sin(imaginary))
+    return torch.complex(real, imaginary), change / a
+
+
+def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int) -> Tensor:
+    """All outputs of the recurrence.
+
+    x: (B, L, D). log_transition: (D, N) complex, real parts at most 0. weight: (D, N) complex.
+    chunk: tokens of a chunk; a sequence of up to two goes as one. Any number works and changes nothing but speed and memory.
+    Recommended 32 to 128. Returns (B, L, D), in the precision of `weight`.
+    """
+    batch, length, channels = x.shape
+    chunks = 1 if length <= 2 * chunk else -(-length // chunk)
+    size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
+    x = x.to(weight.real.dtype)
+    if chunks * size > length:
+        x = functional.pad(x, (0, 0, 0, chunks * size - length))
+    x = x.reshape(batch * chunks, size, channels).transpose(1, 2).contiguous()
+    powers = _Powers.apply(log_transition, size + 1)  # (D, Q + 1, N)
+    taps = torch.bmm(_as_real(powers[:, :size]), _as_real(weight.conj())[..., None]).squeeze(-1)  # (D, Q)
+    y = _Convolution.apply(x, taps)
+    if chunks > 1:
+        y = y + _from_earlier_chunks(x.transpose(0, 1), powers, weight, chunks).transpose(0, 1)
+    return y.transpose(1, 2).reshape(batch, chunks * size, channels)[:, :length]
+
+
+def _from_earlier_chunks(x: Tensor, powers: Tensor, weight: Tensor, chunks: int) -> Tensor:
+    """x (D, B x C, Q) to the same: what tokens get through the states at the ends of earlier chunks."""
+    channels, cut, size = x.shape
+    added = torch.bmm(x, _as_real(powers[:, :size].flip(1)))  # (D, B x C, 2 N): the state that a chunk alone leaves behind
+    added = torch.view_as_complex(added.reshape(channels * cut // chunks, chunks, -1, 2))
+    kept = powers[:, size].repeat_interleave(cut // chunks, 0)[:, None].expand_as(added)
+    states = linear_scan(kept, added)
+    before = functional.pad(torch.view_as_real(states[:, :-1]).flatten(2), (0, 0, 1, 0))
+    read = _as_real((weight[:, None] * powers[:, 1:]).conj())  # (D, Q, 2 N)
+    return torch.bmm(before.reshape(channels, cut, -1), read.mT)
+
+
+def _as_real(z: Tensor) -> Tensor:
+    """(..., N) complex to (..., 2 N), real and imaginary parts in turn: products of z and of w's conjugate are Re(z w)."""
+    return torch.view_as_real(z.resolve_conj()).flatten(-2)
+
+
+class _Convolution(torch.autograd.Function):
+    """(R, D, Q) and taps (D, Q) to (R, D, Q): each row of each channel with the taps of the channel, causally, by FFT.
+
+    The backward pass is written out: that of torch's FFT of real numbers does not know that gradients are real.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, taps: Tensor) -> Tensor:
+        size = x.shape[-1]
+        ctx.fast = -(-2 * size // ROUNDED_TO) * ROUNDED_TO
+        x_spectrum, taps_spectrum = torch.fft.rfft(x, ctx.fast), torch.fft.rfft(taps, ctx.fast)
+        ctx.save_for_backward(x_spectrum, taps_spectrum)
+        return torch.fft.irfft(x_spectrum * taps_spectrum, ctx.fast)[..., :size]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x_spectrum, taps_spectrum = ctx.saved_tensors
+        size = grad.shape[-1]
+        spectrum = torch.fft.rfft(grad, ctx.fast)
+        for_taps = torch.fft.irfft((spectrum * x_spectrum.conj()).sum(0), ctx.fast)
+        return torch.fft.irfft(spectrum.mul_(taps_spectrum.conj()), ctx.fast)[..., :size], for_taps[..., :size]
+
+
+class _Powers(torch.autograd.Function):
+    """(D, N) and a count to (D, count, N): exp(l log_transition) for l = 0, 1, ..., by doubling.
+
+    Only one exponential per state is computed, and the error of the highest power is not that of a large angle.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, log_transition: Tensor, count: int) -> Tensor:
+        powers = torch.ones(len(log_transition), count, log_transition.shape[1], dtype=log_transition.dtype, device=log_transition.device)
+        done, step = 1, torch.exp(log_transition)[:, None]  # step = exp(done * log_transition)
+        while done < count:
+            new = min(done, count - done)
+            torch.mul(powers[:, :new], step, out=powers[:, done : done + new])
+            done, step = done + new, step.square()
+        ctx.save_for_backward(powers)
+        return powers
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (powers,) = ctx.saved_tensors
+        exponents = torch.arange(powers.shape[1], dtype=powers.real.dtype, device=powers.device)
+        along = torch.view_as_real(grad * powers.conj()).flatten(2)  # (D, count, 2 N)
+        return torch.view_as_complex(torch.matmul(exponents, along).unflatten(1, (-1, 2))), None
