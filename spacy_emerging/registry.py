@@ -70,6 +70,8 @@ SCORERS = {"spacy-emerging.attachment_scorer.v1": "scoring.attachment:attachment
 
 LOGGERS = {"spacy-emerging.ConsoleLogger.v1": "pipeline.logger:ConsoleLogger"}
 
+SCHEDULES = {"spacy-emerging.WarmupLinear.v1": "pipeline.schedules:WarmupLinear"}
+
 TABLES = {
     "spacy_architectures": ARCHITECTURES,
     "spacy_linearizations": LINEARIZATIONS,
@@ -78,6 +80,7 @@ TABLES = {
     "spacy_tokenizers": TOKENIZERS,
     "spacy_scorers": SCORERS,
     "spacy_loggers": LOGGERS,
+    "thinc_schedules": SCHEDULES,
 }
 """Entry-point group to names: what pyproject.toml must list (a test compares)."""
 

@@ -12,6 +12,7 @@ import numpy
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.training.pretrain import pretrain
@@ -226,6 +227,19 @@ def test_every_encoder_trains_from_its_config(encoder, corpus, tmp_path):
     nlp = train_briefly(config, corpus, tmp_path / "out")
     doc = nlp("Ann sees Bob.")
     assert doc.has_annotation("DEP") and doc.has_annotation("TAG") and doc.has_annotation("MORPH")
+
+
+def test_a_trained_pipeline_can_be_trained_on_in_a_program(corpus, tmp_path):
+    # given a pipeline whose saved config takes its learning rate from a variable
+    nlp = train_briefly(compose(Choices(encoder="lstm", tasks=["tagger"], width=16, depth=1)), corpus, tmp_path / "out")
+    before = nlp.get_pipe("tok2vec").model.to_bytes()
+    # when it goes on without `spacy train`
+    optimizer = nlp.resume_training()
+    doc = nlp.make_doc("Ann sees Bob.")
+    example = Example(doc, Doc(nlp.vocab, words=[token.text for token in doc], tags=[nlp.get_pipe("tagger").labels[0]] * len(doc)))
+    nlp.update([example], sgd=optimizer)
+    # then its weights move
+    assert nlp.get_pipe("tok2vec").model.to_bytes() != before
 
 
 def test_a_segmenter_trains_from_its_config(tmp_path):
