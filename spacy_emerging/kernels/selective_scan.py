@@ -33,7 +33,7 @@ WORTH_CUTTING = 16_384
 ON_GPU = 4_194_304
 """Both of them on a GPU, where calls are dear and no cache holds a tile in any case. Our default."""
 
-BLOCK = 16
+BLOCK = 8
 """Q: of so many tokens the backward pass computes the states anew and keeps them; it starts from states that are stored."""
 
 
@@ -93,7 +93,8 @@ class _Scan(torch.autograd.Function):
         tiles = [_Tile(a, *saved[i : i + 4]) for i in range(0, len(saved), 5)]
         grads = _in_steps(_cut(grad, ctx.segments), [tile.rows for tile in tiles])
         ends = _ends(tiles, grads, ctx.segments)
-        found = [tile.gradients(*each) for tile, *each in zip(tiles, grads, ends, saved[4::5], strict=True)]
+        space = tiles[0].space()
+        found = [tile.gradients(*each, space) for tile, *each in zip(tiles, grads, ends, saved[4::5], strict=True)]
         dt, u, b, c = (_join([gradients[i] for gradients in found], ctx.size, ctx.segments) for i in range(4))
         return dt, u, torch.stack([gradients[4] for gradients in found]).sum(0), b, c, None
 
@@ -164,17 +165,20 @@ class _Tile:
             state.addcmul_(self.c_up[t], read).mul_(decay)
         return state
 
-    def gradients(self, grad: Tensor, end: Tensor | None, kept: Tensor) -> tuple[Tensor, ...]:
+    def space(self) -> Tensor:
+        """(2 Q + 1, G R, N, D) for decays and states of a block. One for all tiles: new memory costs more than the numbers in it."""
+        return self.a.new_empty((2 * min(BLOCK, self.length) + 1, self.groups * self.rows, *self.a.shape[2:]))
+
+    def gradients(self, grad: Tensor, end: Tensor | None, kept: Tensor, space: Tensor) -> tuple[Tensor, ...]:
         """Those of dt, u, b and c as they lie here, and of a, (G, N, D).
 
         grad: that of what was read. end: that of the state after the last token; None is zero. It is overwritten.
-        kept: the states before every block.
+        kept: the states before every block. space: of this tile or one with more rows.
         """
         end = self.zeros() if end is None else end
         along, by_a = torch.empty_like(end), self.grouped(torch.zeros_like(end))
         grouped, end_up = self.grouped(along), end.mT
-        size = min(BLOCK, self.length)
-        factors, before = end.new_empty((size, *end.shape)), end.new_empty((size + 1, *end.shape))
+        factors, before = space[:, : len(end)].tensor_split([len(space) // 2])
         decays, states, states_up = factors.unbind(), before.unbind(), before.mT.unbind()
         in_groups = self.grouped(factors, 1).unbind()
         found = [torch.empty_like(step) for step in self.steps]
@@ -214,9 +218,12 @@ def _cut(x: Tensor, segments: int) -> Tensor:
 def _join(parts: Sequence[Tensor], size: Sequence[int], segments: int) -> Tensor:
     """Per tile (S, G R, K) to (G, B, L, K), the way back; size: G, B, L."""
     groups, batch, length = size
-    x = torch.cat([part.unflatten(1, (groups, -1)) for part in parts], 2)  # (S, G, B x segments, K)
-    x = x.permute(1, 2, 0, 3).unflatten(1, (batch, segments))
-    return x.flatten(2, 3)[:, :, :length]
+    steps, _, width = parts[0].shape
+    x = parts[0].new_empty((groups, batch * segments, steps, width))
+    in_groups = [part.unflatten(1, (groups, -1)).permute(1, 2, 0, 3) for part in parts]
+    for place, part in zip(x.split([part.shape[1] for part in in_groups], 1), in_groups, strict=True):
+        place.copy_(part)
+    return x.view(groups, batch, segments * steps, width)[:, :, :length]
 
 
 def _in_steps(x: Tensor, rows: Sequence[int]) -> list[Tensor]:
