@@ -41,7 +41,7 @@ class Run:
         """Our speed over the peer's, turn by turn: median (least to most)."""
         pairs = zip(self.speeds(ours, length, passes), self.speeds(peer, length, passes), strict=True)
         ratios = [one / other for one, other in pairs]
-        return f"{_short(statistics.median(ratios))}× ({_short(min(ratios))}–{_short(max(ratios))})"
+        return f"{short(statistics.median(ratios))}× ({short(min(ratios))}–{short(max(ratios))})"
 
     def growth(self, name: str, quantity: str, length: int) -> str:
         """Time or memory per word at this length over that at LINEAR_FROM; 1 is linear."""
@@ -117,7 +117,7 @@ def _sections(run: Run) -> Iterable[tuple[str, list[list[str]]]]:
         yield f"Per word, as a multiple of that at {LINEAR_FROM:,} ({BOTH}; 1 is linear)", rows
 
 
-def _short(ratio: float) -> str:
+def short(ratio: float) -> str:
     """As many digits as the spread of such measurements leaves: 0.74, 4.2, 16."""
     return f"{ratio:.{0 if ratio >= 10 else 1 if ratio >= 1 else 2}f}"
 

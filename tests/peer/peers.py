@@ -103,7 +103,13 @@ def run(subject: str, tests: Sequence[str]) -> dict[str, Any]:
     """Runs tests of spacy.tests in a process of their own. Gives the number by outcome, the failed ones' `names`, and the `log`."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "EMERGING_PEER": subject, "EMERGING_PEER_REPORT": str(report)}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONHASHSEED": "0",
+            "EMERGING_PEER": subject,
+            "EMERGING_PEER_REPORT": str(report),
+        }
         environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
         root = str(Path(spacy.__file__).parents[1])
         command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", "-q", "-c", os.devnull, "--rootdir", root]

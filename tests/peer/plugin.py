@@ -8,7 +8,8 @@ Two environment variables steer it:
     EMERGING_PEER_REPORT  a file that gets the number of tests by outcome, as JSON
 
 What all runs share, "stock" too: Adam at a learning rate of 0.005 wherever a test takes the default optimizer (the tests ask
-for a loss below 1e-5 after so many steps, which depends on nothing but the speed of convergence), and seed 0 before every test.
+for a loss below 1e-5 after so many steps, which depends on nothing but the speed of convergence), and seed 0 before every test;
+peers.py also fixes the order of sets.
 Tests that are expected to fail are listed, each with a reason, in expected_failures.json; one that passes after all is an error.
 """
 
