@@ -92,7 +92,7 @@ class StateSpace(nn.Module):
     """Stacked S4D layers with a final norm. Settings: see StateSpaceEncoder."""
 
     def __init__(
-        self, width: int, depth: int, direction: str = "concat", dropout: float = 0.0, state_width: int = 64, chunk: int = 64
+        self, width: int, depth: int, direction: str = "concat", dropout: float = 0.0, state_width: int = 64, chunk: int = 32
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(width, depth, direction, state_width, chunk, dropout) for _ in range(depth))
@@ -113,7 +113,7 @@ def StateSpaceEncoder(
     backend: str = "auto",
     max_batch_tokens: int = MAX_BATCH_TOKENS,
     state_width: int = 64,
-    chunk: int = 64,
+    chunk: int = 32,
     lr_scale: float = 1.0,
     max_grad_norm: float = 0.0,
     amp: str | None = None,
@@ -130,7 +130,7 @@ def StateSpaceEncoder(
     backend (str): "auto", "torch" or "cuda": all run the same operations of torch. It has no effect, of which "cuda" warns.
     max_batch_tokens (int): Largest padded size of a bucket of sequences.
     state_width (int): States per channel, in conjugate pairs. Even; recommended 16 to 64, the authors' default 64.
-    chunk (int): Tokens per chunk; changes speed and memory, not results. Recommended 32 to 128, our default 64.
+    chunk (int): Tokens per chunk; changes speed and memory, not results. Recommended 16 to 64, our default 32.
     lr_scale (float): Factor on the learning rate; 0 freezes. max_grad_norm (float): Global gradient norm; 0 is off.
     amp (Optional[str]): null, "bf16" or "fp16".
     Raises SettingError for a setting that cannot work.

@@ -7,7 +7,7 @@ Every channel is filtered by itself, through N complex states:
 which is a convolution with the taps Re(sum of weight * exp(l log_transition)), l = 0, 1, ... Letters: B sequences, L tokens,
 D channels, N complex states per channel, C chunks of Q tokens. Causal: padding belongs at the end, where it influences no token.
 
-Up to two chunks of tokens are one convolution by FFT. Longer sequences are cut: an FFT inside a chunk, and between chunks the
+Up to four chunks of tokens are one convolution by FFT. Longer sequences are cut: an FFT inside a chunk, and between chunks the
 states themselves are carried, so that time and memory stay linear in L and no FFT grows with the longest batch-mate.
 """
 
@@ -55,11 +55,11 @@ def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int) 
     """All outputs of the recurrence.
 
     x: (B, L, D). log_transition: (D, N) complex, real parts at most 0. weight: (D, N) complex.
-    chunk: tokens of a chunk; a sequence of up to two goes as one. Any number works and changes nothing but speed and memory.
-    Recommended 32 to 128. Returns (B, L, D), in the precision of `weight`.
+    chunk: tokens of a chunk; a sequence of up to four goes as one. Any number works and changes nothing but speed and memory.
+    Recommended 16 to 64. Returns (B, L, D), in the precision of `weight`.
     """
     batch, length, channels = x.shape
-    chunks = 1 if length <= 2 * chunk else -(-length // chunk)
+    chunks = 1 if length <= 4 * chunk else -(-length // chunk)
     size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
     x = x.to(weight.real.dtype)
     if chunks * size > length:
