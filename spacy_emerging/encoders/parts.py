@@ -8,8 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import largest_divisor
 from ..kernels.linear import project
 from ..kernels.norm import gated_rms_norm, rms_norm
+
+
+LEAST_HEAD = 4
+"""Channels that a head has at least, where the width allows. Our default: each head is normalized for itself, and of one channel
+that leaves zero, of two a sign."""
+
+
+def head_count(width: int, wanted: int) -> int:
+    """The largest divisor of `width` that is no larger than `wanted` and leaves each head LEAST_HEAD channels."""
+    return largest_divisor(width, max(1, min(wanted, width // LEAST_HEAD)))
 
 
 class RMSNorm(nn.Module):

@@ -19,7 +19,8 @@ from ..kernels.convolution import causal_convolution
 from ..kernels.linear import linear, project
 from ..kernels.mlstm import mlstm
 from ..kernels.slstm import slstm
-from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves, head_count
+from .parts import head_count
+from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 GATES = ("zgate", "ogate", "fgate", "igate")
 """The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer

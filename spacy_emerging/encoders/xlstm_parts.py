@@ -11,18 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.layout import Layout
-from ..errors import largest_divisor
 from ..kernels.headwise import headwise
 from ..kernels.linear import linear
 from ..kernels.slstm import Packing
 
 ROUNDED_TO = 64
 """Inner widths are rounded up to a multiple of this, as by the authors."""
-
-
-LEAST_HEAD = 4
-"""Channels that a head has at least, where the width allows. Our default: each head is normalized for itself, and of one channel
-that leaves zero, of two a sign."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +36,6 @@ class BlockSettings:
     def inner(self, factor: float) -> int:
         """`factor` x width, rounded up."""
         return math.ceil(factor * self.width / ROUNDED_TO) * ROUNDED_TO
-
-
-def head_count(width: int, wanted: int) -> int:
-    """The largest divisor of `width` that is no larger than `wanted` and leaves each head LEAST_HEAD channels."""
-    return largest_divisor(width, max(1, min(wanted, width // LEAST_HEAD)))
 
 
 class Places:
