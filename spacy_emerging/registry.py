@@ -11,11 +11,14 @@ from spacy.util import registry as spacy_registry
 from .linearizations.base import Linearization
 
 ARCHITECTURES = {
+    "spacy-emerging.GatedLinearEncoder.v1": "encoders.gated_linear:GatedLinearEncoder",
     "spacy-emerging.LSTMEncoder.v1": "encoders.lstm:LSTMEncoder",
+    "spacy-emerging.HydraEncoder.v1": "encoders.hydra:HydraEncoder",
     "spacy-emerging.MambaEncoder.v1": "encoders.mamba:MambaEncoder",
     "spacy-emerging.Mamba2Encoder.v1": "encoders.mamba2:Mamba2Encoder",
     "spacy-emerging.MinGRUEncoder.v1": "encoders.mingru:MinGRUEncoder",
     "spacy-emerging.MinLSTMEncoder.v1": "encoders.minlstm:MinLSTMEncoder",
+    "spacy-emerging.StateSpaceEncoder.v1": "encoders.state_space:StateSpaceEncoder",
     "spacy-emerging.TransformerEncoder.v1": "encoders.transformer:TransformerEncoder",
     "spacy-emerging.XLSTMEncoder.v1": "encoders.xlstm:XLSTMEncoder",
     "spacy-emerging.WordEmbed.v1": "embed.words:WordEmbed",

@@ -62,7 +62,8 @@ class GatedLinearBlock(Block):
         entered = [project(x, block.enter) for block, x in zip(blocks, normed, strict=True)]
         padded = places.pad(torch.cat(entered)).unflatten(-1, (MAPS, blocks[0].heads, -1))  # (B, L, 5, H, N)
         with torch.autocast(padded.device.type, enabled=False):
-            mixed = places.unpad(gated_linear(*padded.unbind(2), blocks[0].chunk)).flatten(1)
+            q, k, v, magnitude, phase = padded.unbind(2)
+            mixed = places.unpad(gated_linear(q, k, v, magnitude, phase, blocks[0].chunk)).flatten(1)
         parts = zip(blocks, streams, normed, mixed.chunk(len(blocks)), strict=True)
         return [block._leave(stream, x, y) for block, stream, x, y in parts]
 

@@ -12,7 +12,6 @@ from ..errors import largest_divisor
 from ..kernels.linear import project
 from ..kernels.norm import gated_rms_norm, rms_norm
 
-
 LEAST_HEAD = 4
 """Channels that a head has at least, where the width allows. Our default: each head is normalized for itself, and of one channel
 that leaves zero, of two a sign."""

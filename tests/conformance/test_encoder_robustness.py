@@ -62,7 +62,14 @@ def test_unsupported_precision_warns_once_and_runs_in_float32(name: str, amp: st
 # Missing kernels
 
 
-WITHOUT_KERNELS = ("LSTMEncoder", "MinGRUEncoder", "MinLSTMEncoder", "TransformerEncoder")
+WITHOUT_KERNELS = (
+    "GatedLinearEncoder",
+    "LSTMEncoder",
+    "MinGRUEncoder",
+    "MinLSTMEncoder",
+    "StateSpaceEncoder",
+    "TransformerEncoder",
+)
 """Encoders of which no vendor has kernels of his own."""
 
 by_kernels = pytest.mark.parametrize(

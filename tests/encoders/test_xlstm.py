@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.encoders.parts import head_count
 from spacy_emerging.encoders.xlstm import XLSTM, XLSTMEncoder
 from spacy_emerging.encoders.xlstm_blocks import MLSTMBlock, SLSTMBlock
-from spacy_emerging.encoders.parts import head_count
 from spacy_emerging.errors import SettingError
 
 DIRECTIONS = ["concat", "alternate", "forward"]
