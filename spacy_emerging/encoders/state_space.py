@@ -25,30 +25,33 @@ LEAST_STEP, LARGEST_STEP = 0.001, 0.1
 
 
 class Kernel(nn.Module):
-    """The state spaces of D channels, with the parameters of the authors' S4D and their first values S4D-Lin (section 4).
+    """The state spaces of D channels, parametrised as the authors' S4D and starting from S4D-Lin (section 4).
 
     directions: 1, or 2 for kernels of both directions, which share all but C, as in the authors' bidirectional S4.
-    log_dt: (D,), log-uniform. log_A_real: (D, N), decays exp(log_A_real) = 1/2. A_imag: (D, N), frequencies 0, pi, 2 pi, ...
+    log_dt: (D,), log-uniform. log_A_real: (D, N), decays exp(log_A_real) = 1/2. A_imag_shift: (D, N), by how much frequencies
+    differ from the first ones, 0, pi, 2 pi, ...; small steps are not lost beside the large ones.
     C: (directions x D, N, 2), real and imaginary parts of the read-out. B is 1, without loss, since the read-out is free.
     """
 
-    no_weight_decay = ("A_imag", "log_A_real")
+    no_weight_decay = ("A_imag_shift", "log_A_real")
 
     def __init__(self, channels: int, state_width: int, directions: int) -> None:
         super().__init__()
         pairs, self.directions = state_width // 2, directions
         self.log_dt = nn.Parameter(torch.empty(channels).uniform_(math.log(LEAST_STEP), math.log(LARGEST_STEP)))
         self.log_A_real = nn.Parameter(torch.full((channels, pairs), math.log(0.5)))
-        self.A_imag = nn.Parameter(math.pi * torch.arange(pairs, dtype=torch.get_default_dtype()).repeat(channels, 1))
+        self.A_imag_shift = nn.Parameter(torch.zeros(channels, pairs))
         self.C = nn.Parameter(torch.randn(directions * channels, pairs, 2) * math.sqrt(0.5))
 
-    def forward(self, x: Tensor, chunk: int) -> Tensor:
+    def forward(self, x: Tensor, chunk: int, exactly_causal: bool = False) -> Tensor:
         """(B, L, directions x D) to the same."""
-        log_transition, entering = discretised(self.log_dt, self.log_A_real, self.A_imag)
+        shift = self.A_imag_shift
+        frequency = math.pi * torch.arange(shift.shape[1], dtype=shift.dtype, device=shift.device) + shift
+        log_transition, entering = discretised(self.log_dt, self.log_A_real, frequency)
         if self.directions > 1:
             log_transition, entering = log_transition.repeat(self.directions, 1), entering.repeat(self.directions, 1)
         # Each state stands for itself and for its conjugate, hence the 2.
-        return diagonal_ssm(x, log_transition, 2 * torch.view_as_complex(self.C) * entering, chunk)
+        return diagonal_ssm(x, log_transition, 2 * torch.view_as_complex(self.C) * entering, chunk, exactly_causal)
 
 
 class Layer(nn.Module):
@@ -80,7 +83,7 @@ class Layer(nn.Module):
     def _mix(self, x: Tensor) -> Tensor:
         """(B, L, D) to (B, L, D). Zeros after the end of a sequence are as good as no tokens to a filter that starts from rest."""
         if self.direction == "forward":
-            return self.kernel(x, self.chunk)
+            return self.kernel(x, self.chunk, exactly_causal=True)
         left, right = (x, x) if self.direction == "add" else x.chunk(2, -1)
         left, right = self.kernel(torch.cat([left, right.flip(1)], -1), self.chunk).chunk(2, -1)
         if self.direction == "concat":

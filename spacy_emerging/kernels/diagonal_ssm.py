@@ -7,8 +7,11 @@ Every channel is filtered by itself, through N complex states:
 which is a convolution with the taps Re(sum of weight * exp(l log_transition)), l = 0, 1, ... Letters: B sequences, L tokens,
 D channels, N complex states per channel, C chunks of Q tokens. Causal: padding belongs at the end, where it influences no token.
 
-Up to four chunks of tokens are one convolution by FFT. Longer sequences are cut: an FFT inside a chunk, and between chunks the
+Up to four chunks of tokens are one convolution. Longer sequences are cut: a convolution inside a chunk, and between chunks the
 states themselves are carried, so that time and memory stay linear in L and no FFT grows with the longest batch-mate.
+
+A convolution goes by FFT; or by a product with a triangular matrix per channel, where no token may depend on later ones: an FFT
+leaves traces of them in the last digits.
 """
 
 from __future__ import annotations
@@ -51,12 +54,14 @@ def discretised(log_step: Tensor, log_decay: Tensor, frequency: Tensor) -> tuple
     return torch.complex(real, imaginary), change / a
 
 
-def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int) -> Tensor:
+def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int, exactly_causal: bool = False) -> Tensor:
     """All outputs of the recurrence.
 
     x: (B, L, D). log_transition: (D, N) complex, real parts at most 0. weight: (D, N) complex.
     chunk: tokens of a chunk; a sequence of up to four goes as one. Any number works and changes nothing but speed and memory.
-    Recommended 16 to 64. Returns (B, L, D), in the precision of `weight`.
+    Recommended 16 to 64.
+    exactly_causal: later tokens do not change a result in its last digits either.
+    Returns (B, L, D), in the precision of `weight`.
     """
     batch, length, channels = x.shape
     chunks = 1 if length <= 4 * chunk else -(-length // chunk)
@@ -67,7 +72,7 @@ def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int) 
     x = x.reshape(batch * chunks, size, channels).transpose(1, 2).contiguous()
     powers = _Powers.apply(log_transition, size + 1)  # (D, Q + 1, N)
     taps = torch.bmm(_as_real(powers[:, :size]), _as_real(weight.conj())[..., None]).squeeze(-1)  # (D, Q)
-    y = _Convolution.apply(x, taps)
+    y = (_ByProduct if exactly_causal else _ByFFT).apply(x, taps)
     if chunks > 1:
         y = y + _from_earlier_chunks(x.transpose(0, 1), powers, weight, chunks).transpose(0, 1)
     return y.transpose(1, 2).reshape(batch, chunks * size, channels)[:, :length]
@@ -90,11 +95,40 @@ def _as_real(z: Tensor) -> Tensor:
     return torch.view_as_real(z.resolve_conj()).flatten(-2)
 
 
-class _Convolution(torch.autograd.Function):
-    """(R, D, Q) and taps (D, Q) to (R, D, Q): each row of each channel with the taps of the channel, causally, by FFT.
+class _ByProduct(torch.autograd.Function):
+    """(R, D, Q) and taps (D, Q) to (R, D, Q): each row of each channel with the taps of the channel, by matrix products.
 
-    The backward pass is written out: that of torch's FFT of real numbers does not know that gradients are real.
+    The matrix of a channel has constant diagonals. Rows of x are read backwards, so that these become antidiagonals and the
+    matrix a view of the taps with overlapping rows.
     """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, taps: Tensor) -> Tensor:
+        backwards = x.flip(-1)
+        ctx.save_for_backward(backwards, taps)
+        return torch.bmm(backwards.transpose(0, 1), _matrices(taps)).transpose(0, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        backwards, taps = ctx.saved_tensors
+        size = taps.shape[1]
+        grad = grad.transpose(0, 1)
+        grad_x = torch.bmm(grad, _matrices(taps).mT).transpose(0, 1).flip(-1)
+        # Rows that are one number shorter than they are apart: every antidiagonal becomes a column.
+        grad_matrices = functional.pad(torch.bmm(backwards.permute(1, 2, 0), grad), (0, size))
+        sums = grad_matrices.flatten(1)[:, : size * (2 * size - 1)].unflatten(1, (size, -1)).sum(1)
+        return grad_x, sums[:, size - 1 :]
+
+
+def _matrices(taps: Tensor) -> Tensor:
+    """(D, Q) to (D, Q, Q): taps[i - j] in row Q - 1 - j and column i."""
+    channels, size = taps.shape
+    return functional.pad(taps, (size - 1, 0)).as_strided((channels, size, size), (2 * size - 1, 1, 1))
+
+
+class _ByFFT(torch.autograd.Function):
+    """The same by FFT. The backward pass is written out: that of torch does not know that gradients of real numbers are real."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, taps: Tensor) -> Tensor:

@@ -19,11 +19,15 @@ def sample(batch=2, length=13, channels=3, states=4, dtype=torch.float64, seed=0
     return draw(batch, length, channels), log_transition, torch.complex(draw(channels, states), draw(channels, states))
 
 
+exactly_or_not = pytest.mark.parametrize("exactly", [False, True], ids=["by FFT", "by products"])
+
+
+@exactly_or_not
 @pytest.mark.parametrize("length", [1, 2, 13, 31, 97])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 8, 13, 64])
-def test_any_chunk_size_gives_the_recurrence(length, chunk):
+def test_any_chunk_size_gives_the_recurrence(length, chunk, exactly):
     arguments = sample(length=length)
-    torch.testing.assert_close(diagonal_ssm(*arguments, chunk), diagonal_ssm_reference(*arguments), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(diagonal_ssm(*arguments, chunk, exactly), diagonal_ssm_reference(*arguments), rtol=1e-9, atol=1e-9)
 
 
 def test_it_is_the_convolution_with_the_kernel_of_the_paper():
@@ -41,10 +45,20 @@ def test_it_is_the_convolution_with_the_kernel_of_the_paper():
         torch.testing.assert_close(diagonal_ssm(x, log_transition, 2 * c * entering, chunk), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("chunk", [2, 3, 8])
-def test_gradients_equal_finite_differences(chunk):
+@pytest.mark.parametrize("chunk", [8, 64])
+def test_exactly_causal_results_do_not_know_later_tokens(chunk):
+    x, log_transition, weight = sample(length=50, dtype=torch.float32)
+    changed = x.clone()
+    changed[:, 30:] += 100.0
+    found, expected = (diagonal_ssm(given, log_transition, weight, chunk, True)[:, :30] for given in (changed, x))
+    assert torch.equal(found, expected)
+
+
+@exactly_or_not
+@pytest.mark.parametrize("chunk", [1, 2, 8])
+def test_gradients_equal_finite_differences(chunk, exactly):
     arguments = [argument.requires_grad_() for argument in sample(batch=2, length=7, channels=2, states=2)]
-    assert torch.autograd.gradcheck(lambda *given: diagonal_ssm(*given, chunk), arguments)
+    assert torch.autograd.gradcheck(lambda *given: diagonal_ssm(*given, chunk, exactly), arguments)
 
 
 def test_gradients_of_the_discretisation_equal_finite_differences():
@@ -52,11 +66,12 @@ def test_gradients_of_the_discretisation_equal_finite_differences():
     assert torch.autograd.gradcheck(discretised, arguments)
 
 
-@pytest.mark.parametrize("chunk", [4, 7, 40])
-def test_gradients_equal_those_of_the_recurrence(chunk):
+@exactly_or_not
+@pytest.mark.parametrize("chunk", [1, 4, 40])
+def test_gradients_equal_those_of_the_recurrence(chunk, exactly):
     weighting = torch.randn(2, 29, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     gradients = []
-    for function in (lambda *given: diagonal_ssm(*given, chunk), diagonal_ssm_reference):
+    for function in (lambda *given: diagonal_ssm(*given, chunk, exactly), diagonal_ssm_reference):
         arguments = [argument.requires_grad_() for argument in sample(length=29)]
         gradients.append(torch.autograd.grad((function(*arguments) * weighting).sum(), arguments))
     for mine, theirs in zip(*gradients, strict=True):
