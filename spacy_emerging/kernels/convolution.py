@@ -1,4 +1,4 @@
-"""Causal depthwise convolution over time: every channel sees itself and a few tokens back."""
+"""Depthwise convolution over time, causal or centred: every channel sees itself and a few tokens on one or both sides."""
 
 from __future__ import annotations
 
@@ -20,35 +20,56 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     On a CPU a few multiply-adds over the whole array take a fifth of what a grouped `nn.Conv1d` takes, and its backward pass a tenth.
     Source: the convolution of Mamba (arXiv 2312.00752, section 3.4).
     """
-    return _CausalConvolution.apply(x, weight, bias)
+    return _Convolution.apply(x, weight, bias, 0)
 
 
-class _CausalConvolution(torch.autograd.Function):
+def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(..., L, D) to (..., L, D): y[t] = bias + sum over k of weight[..., k] * x[t - width // 2 + k], with zeros on both sides.
+
+    x: (..., L, D). Padding is seen by the tokens before it, so it has to be zero. weight, bias: as above; the middle column meets the
+    token itself, and of an even number the one right of the middle. Source: the convolution of Hydra (arXiv 2407.09941, section 4).
+    """
+    return _Convolution.apply(x, weight, bias, (weight.shape[-1] - 1) // 2)
+
+
+class _Convolution(torch.autograd.Function):
+    """ahead: how many later tokens are seen."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, ahead: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.bias_shape = bias.shape
-        width = weight.shape[-1]
+        ctx.bias_shape, ctx.ahead = bias.shape, ahead
         taps = _taps(weight)
-        y = torch.addcmul(bias, x, taps[-1])
-        for back in range(1, min(width, x.shape[-2])):
-            y[..., back:, :].addcmul_(x[..., :-back, :], taps[width - 1 - back])
+        here = len(taps) - 1 - ahead
+        y = torch.addcmul(bias, x, taps[here])
+        for tap, seeing, seen in _others(len(taps), here, x.shape[-2]):
+            y[..., seeing, :].addcmul_(x[..., seen, :], taps[tap])
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        width = weight.shape[-1]
         taps = _taps(weight)
-        grad_x = grad * taps[-1]
-        grad_taps = torch.zeros((width, *taps.shape[1:]), dtype=grad.dtype, device=grad.device)
-        grad_taps[-1] = (grad * x).sum_to_size(taps.shape[1:])
-        for back in range(1, min(width, x.shape[-2])):
-            later = grad[..., back:, :]
-            grad_x[..., :-back, :].addcmul_(later, taps[width - 1 - back])
-            grad_taps[width - 1 - back] = (later * x[..., :-back, :]).sum_to_size(taps.shape[1:])
-        return grad_x, grad_taps.movedim(0, -1), grad.sum_to_size(ctx.bias_shape)
+        here = len(taps) - 1 - ctx.ahead
+        grad_x = grad * taps[here]
+        grad_taps = torch.zeros(taps.shape, dtype=grad.dtype, device=grad.device)
+        grad_taps[here] = (grad * x).sum_to_size(taps.shape[1:])
+        for tap, seeing, seen in _others(len(taps), here, x.shape[-2]):
+            grad_x[..., seen, :].addcmul_(grad[..., seeing, :], taps[tap])
+            grad_taps[tap] = (grad[..., seeing, :] * x[..., seen, :]).sum_to_size(taps.shape[1:])
+        return grad_x, grad_taps.movedim(0, -1), grad.sum_to_size(ctx.bias_shape), None
+
+
+def _others(width: int, here: int, length: int) -> list[tuple[int, slice, slice]]:
+    """Each tap but the one that meets the token itself: which tokens it serves, and which ones these see through it."""
+    found = []
+    for tap in range(width):
+        back = here - tap
+        if tap != here and abs(back) < length:
+            later, earlier = slice(abs(back), length), slice(0, length - abs(back))
+            found.append((tap, later, earlier) if back > 0 else (tap, earlier, later))
+    return found
 
 
 def _taps(weight: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class _Scan(torch.autograd.Function):
         grads = _in_steps(_cut(grad, ctx.segments), [tile.rows for tile in tiles])
         ends = _ends(tiles, grads, ctx.segments)
         space = tiles[0].space()
-        found = [tile.gradients(*each, space) for tile, *each in zip(tiles, grads, ends, saved[4::5], strict=True)]
+        found = [tile.gradients(*each, space) for tile, each in zip(tiles, zip(grads, ends, saved[4::5], strict=True), strict=True)]
         dt, u, b, c = (_join([gradients[i] for gradients in found], ctx.size, ctx.segments) for i in range(4))
         return dt, u, torch.stack([gradients[4] for gradients in found]).sum(0), b, c, None
 

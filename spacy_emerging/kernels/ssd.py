@@ -116,8 +116,8 @@ def _between(x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, chunk
     return read * torch.exp(decayed).transpose(1, 2)[..., None]
 
 
-def ssd_cuda(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:
-    """The same for one group, by the vendors' kernel: x (B, L, H, P), dt (B, L, H), a and skip (H,), b and c (B, L, N)."""
+def ssd_cuda(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor | None) -> Tensor:
+    """The same for one group, by the vendors' kernel: x (B, L, H, P), dt (B, L, H), a and skip (H,) or no skip, b and c (B, L, N)."""
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
     return mamba_chunk_scan_combined(x, dt, a, b[:, :, None], c[:, :, None], VENDOR_CHUNK, D=skip)

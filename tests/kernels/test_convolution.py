@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spacy_emerging.kernels.convolution import causal_convolution, kernel_fits
+from spacy_emerging.kernels.convolution import causal_convolution, centred_convolution, kernel_fits
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 9])
@@ -49,3 +49,20 @@ def test_sizes_that_the_vendors_kernel_takes():
     assert kernel_fits(640, 4)
     assert not kernel_fits(636, 4)
     assert not kernel_fits(640, 7)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 7])
+def test_centred_equals_a_grouped_convolution_with_padding_on_both_sides(length, width):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(2, length, 5), torch.randn(5, width), torch.randn(5)
+    expected = functional.conv1d(x.transpose(1, 2), weight[:, None], bias, padding=width // 2, groups=5)[..., :length].transpose(1, 2)
+    torch.testing.assert_close(centred_convolution(x, weight, bias), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 6])
+@pytest.mark.parametrize("width", [4, 7])
+def test_centred_gradients_equal_finite_differences(length, width):
+    torch.manual_seed(0)
+    shapes = ((2, length, 3), (3, width), (3,))
+    assert torch.autograd.gradcheck(centred_convolution, [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes])

@@ -1,0 +1,184 @@
+"""Hydra: quasiseparable mixers (arXiv 2407.09941), which look at both sides of every token in one layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from thinc.api import Model
+from thinc.types import Floats2d
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
+from ..bridge.layout import Layout
+from ..errors import SettingError, check_whole, largest_divisor
+from ..kernels.backend import choose
+from ..kernels.convolution import centred_convolution
+from ..kernels.linear import project
+from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
+from .mamba_layers import step_biases
+from .parts import DepthwiseWeights, RMSNorm
+
+NAME = "spacy-emerging.HydraEncoder.v1"
+DIRECTIONS: tuple[str, ...] = ("concat",)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of one mixer. width: D. inner: width of x and z. heads x head_width = inner. depth: layers of the encoder."""
+
+    width: int
+    inner: int
+    head_width: int
+    state_width: int
+    conv_width: int
+    depth: int
+
+    @property
+    def heads(self) -> int:
+        return self.inner // self.head_width
+
+    @property
+    def channels(self) -> int:
+        """x, and B and C of each direction: what goes through the convolution."""
+        return self.inner + 4 * self.state_width
+
+
+class Mixer(nn.Module):
+    """The quasiseparable mixer, with the parameter names and shapes of `hydra.modules.hydra.Hydra` of goombalab (one group of B and C).
+
+        y[t] = forward(x)[t - 1] + backward(x)[t + 1] + (fc_D x[t] + D) x[t]
+
+    where forward and backward are state space dualities with the same A and bias of dt, and with B, C and dt of their own. Drawn as in
+    the authors' code: steps dt log-uniform in 0.001 to 0.1, decay rates 1, the out-projection scaled down by the square root of the
+    depth.
+    """
+
+    def __init__(self, shape: Shape, backend: str, chunk: int) -> None:
+        super().__init__()
+        self.shape, self.backend, self.chunk = shape, backend, chunk
+        self.in_proj = nn.Linear(shape.width, shape.inner + shape.channels + 2 * shape.heads, bias=False)  # z, x, B and C, dt
+        self.conv1d = DepthwiseWeights(shape.channels, shape.conv_width)
+        self.dt_bias = nn.Parameter(step_biases(shape.heads))
+        self.A_log = nn.Parameter(torch.zeros(shape.heads))
+        self.D = nn.Parameter(torch.ones(shape.heads))
+        self.fc_D = nn.Linear(shape.inner, shape.heads, bias=False)
+        self.norm = RMSNorm(shape.inner)
+        self.out_proj = nn.Linear(shape.inner, shape.width, bias=False)
+        with torch.no_grad():
+            self.out_proj.weight /= math.sqrt(shape.depth)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        gate, mixed, dt = self._split(project(tokens, self.in_proj), self.shape.inner, self.shape.channels)
+        mixed = centred_convolution(layout.pad(mixed), self.conv1d.weight.squeeze(1), self.conv1d.bias)
+        mixed = layout.unpad(functional.silu(mixed))
+        dt = functional.softplus(dt + self.dt_bias.repeat(2))
+        diagonal = project(mixed[:, : self.shape.inner], self.fc_D) + self.D
+        y = self._mixed(layout.pad(mixed), layout.pad(dt), layout.pad(diagonal), layout)
+        return project(self.norm(layout.unpad(y)) * functional.silu(gate), self.out_proj)
+
+    def _mixed(self, mixed: Tensor, dt: Tensor, diagonal: Tensor, layout: Layout) -> Tensor:
+        """x, B and C (B, L, channels), dt of both sides (B, L, 2 H) and the diagonal (B, L, H) to (B, L, inner)."""
+        shape = self.shape
+        x, *sides = self._split(mixed, shape.inner, 2 * shape.state_width)
+        x = x.unflatten(-1, (shape.heads, shape.head_width))
+        b, c = torch.stack(sides).chunk(2, -1)
+        dt, a = torch.stack(dt.chunk(2, -1)), -torch.exp(self.A_log.float())
+        if choose(self.backend, "mamba_ssm", x, self.training) == "cuda":
+            return quasiseparable_cuda(x, dt, a, b, c, diagonal, layout.length_tensor).flatten(2)
+        return quasiseparable(x, dt, a, b, c, diagonal, self.chunk).flatten(2)
+
+    @staticmethod
+    def _split(x: Tensor, first: int, second: int) -> tuple[Tensor, ...]:
+        return x.split([first, second, x.shape[-1] - first - second], -1)
+
+
+class Layer(nn.Module):
+    """x + mixer(norm(x))."""
+
+    def __init__(self, shape: Shape, backend: str, chunk: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = RMSNorm(shape.width)
+        self.mixer = Mixer(shape, backend, chunk)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        return tokens + self.dropout(self.mixer(self.norm(tokens), layout))
+
+
+class Hydra(nn.Module):
+    """Stacked Hydra layers with a final norm.
+
+    Settings: see HydraEncoder. Any even width works, since the head width falls to the largest divisor of the inner width.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        direction: str = "concat",
+        dropout: float = 0.0,
+        backend: str = "auto",
+        state_width: int = 64,
+        expand: int = 2,
+        head_width: int = 64,
+        conv_width: int = 7,
+        chunk: int = 64,
+    ) -> None:
+        super().__init__()
+        inner = expand * width
+        shape = Shape(width, inner, largest_divisor(inner, head_width), state_width, conv_width, depth)
+        self.layers = nn.ModuleList(Layer(shape, backend, chunk, dropout) for _ in range(depth))
+        self.norm = RMSNorm(width)
+
+    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+        """(T, D) to (T, D)."""
+        for layer in self.layers:
+            tokens = layer(tokens, layout)
+        return self.norm(tokens)
+
+
+def HydraEncoder(
+    width: int,
+    depth: int,
+    direction: str = "concat",
+    dropout: float = 0.0,
+    backend: str = "auto",
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    state_width: int = 64,
+    expand: int = 2,
+    head_width: int = 64,
+    conv_width: int = 7,
+    chunk: int = 64,
+    lr_scale: float = 1.0,
+    max_grad_norm: float = 0.0,
+    amp: str | None = None,
+) -> Model[list[Floats2d], list[Floats2d]]:
+    """A stack of Hydra layers [Hwang et al. 2024, arXiv 2407.09941], linear in the length of a Doc.
+
+    width (int): Input and output width D. Even; recommended 128 to 512.
+    depth (int): Layers. Recommended 1 to 6.
+    direction (str): "concat": every token sees both sides by nature of the mixer, at the full width; the name is the one that all
+        encoders share.
+    dropout (float): Rate on the output of each block, until spaCy sets `training.dropout`. Recommended 0.1 to 0.3.
+    backend (str): "torch", "cuda" (mamba-ssm, on a GPU) or "auto". The weights are the same.
+    max_batch_tokens (int): Largest padded size of a bucket of sequences.
+    state_width (int): Units of state per unit of a head, on each side. Recommended 16 to 128; the authors' default 64.
+    expand (int): Inner width in widths. The authors' default 2.
+    head_width (int): Units per head; falls to the largest divisor of the inner width. The authors' default 64.
+    conv_width (int): Tokens that the centred convolution sees, itself included. Odd; the authors' default 7.
+    chunk (int): Tokens per chunk of the plain-torch form; changes speed and memory, not results. Recommended 32 to 128.
+    lr_scale (float): Factor on the learning rate; 0 freezes. max_grad_norm (float): Global gradient norm; 0 is off.
+    amp (Optional[str]): null, "bf16" or "fp16".
+    Raises SettingError for a setting that cannot work.
+    """
+    settings = dict(locals())
+    for size in ("state_width", "expand", "head_width", "conv_width", "chunk"):
+        check_whole(NAME, size, settings[size])
+    if conv_width % 2 == 0:
+        raise SettingError(f"{NAME}: setting 'conv_width' is {conv_width}, but a centred convolution needs an odd number, such as 7.")
+    return build_encoder(NAME, Hydra, DIRECTIONS, settings, kernels="mamba_ssm")
