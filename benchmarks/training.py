@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -45,8 +45,16 @@ class Measured(NamedTuple):
         return {name: getattr(self, name) for name in SPEEDS}
 
 
-def train_and_score(config: Config, paths: Mapping[str, Path], seed: int) -> Measured:
-    """Trains a pipeline on `train`, chooses the best model on `dev`, scores it on `test`: on one thread, with gold sentences and tokens."""
+def gold_tokens(pipeline: Language, reference: Doc) -> Doc:
+    """A Doc of the reference's words and nothing else."""
+    return Doc(pipeline.vocab, words=[token.text for token in reference])
+
+
+def train_and_score(config: Config, paths: Mapping[str, Path], seed: int, bare: Callable[[Language, Doc], Doc] = gold_tokens) -> Measured:
+    """Trains a pipeline on `train`, chooses the best model on `dev`, scores it on `test`: on one thread, with gold sentences and tokens.
+
+    bare: what the pipeline gets of a reference while the speed of prediction is measured.
+    """
     torch.set_num_threads(1)
     config["system"]["seed"] = seed
     config["paths"] |= {split: str(paths[split]) for split in ("train", "dev")}
@@ -59,7 +67,7 @@ def train_and_score(config: Config, paths: Mapping[str, Path], seed: int) -> Mea
     test = list(Corpus(str(paths["test"]), gold_preproc=True)(best))
     words = sum(len(example.reference) for example in test)
     scores = best.evaluate(test)
-    docs = [Doc(best.vocab, words=[token.text for token in example.reference]) for example in test]
+    docs = [bare(best, example.reference) for example in test]
     started = time.process_time()
     for _ in best.pipe(docs):
         pass
