@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -40,9 +41,8 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.bias_shape, ctx.ahead = bias.shape, ahead
         taps = _taps(weight)
-        here = len(taps) - 1 - ahead
-        y = torch.addcmul(bias, x, taps[here])
-        for tap, seeing, seen in _others(len(taps), here, x.shape[-2]):
+        y = torch.addcmul(bias, x, taps[-1 - ahead])
+        for tap, seeing, seen, _ in _others(len(taps), ahead, x.shape[-2]):
             y[..., seeing, :].addcmul_(x[..., seen, :], taps[tap])
         return y
 
@@ -51,25 +51,27 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         taps = _taps(weight)
-        here = len(taps) - 1 - ctx.ahead
-        grad_x = grad * taps[here]
+        grad_x = grad * taps[-1 - ctx.ahead]
         grad_taps = torch.zeros(taps.shape, dtype=grad.dtype, device=grad.device)
-        grad_taps[here] = (grad * x).sum_to_size(taps.shape[1:])
-        for tap, seeing, seen in _others(len(taps), here, x.shape[-2]):
+        products = torch.mul(grad, x, out=grad.new_empty(grad.shape))
+        grad_taps[-1 - ctx.ahead] = products.sum_to_size(taps.shape[1:])
+        for tap, seeing, seen, blind in _others(len(taps), ctx.ahead, x.shape[-2]):
             grad_x[..., seen, :].addcmul_(grad[..., seeing, :], taps[tap])
-            grad_taps[tap] = (grad[..., seeing, :] * x[..., seen, :]).sum_to_size(taps.shape[1:])
+            torch.mul(grad[..., seeing, :], x[..., seen, :], out=products[..., seeing, :])
+            products[..., blind, :] = 0  # all of a contiguous array is summed up several times as fast as a part of each sequence
+            grad_taps[tap] = products.sum_to_size(taps.shape[1:])
         return grad_x, grad_taps.movedim(0, -1), grad.sum_to_size(ctx.bias_shape), None
 
 
-def _others(width: int, here: int, length: int) -> list[tuple[int, slice, slice]]:
-    """Each tap but the one that meets the token itself: which tokens it serves, and which ones these see through it."""
-    found = []
+def _others(width: int, ahead: int, length: int) -> Iterator[tuple[int, slice, slice, slice]]:
+    """Each tap but the one that meets the token itself: the tokens that see another through it, these others, and those that see none."""
+    here = width - 1 - ahead
     for tap in range(width):
         back = here - tap
-        if tap != here and abs(back) < length:
-            later, earlier = slice(abs(back), length), slice(0, length - abs(back))
-            found.append((tap, later, earlier) if back > 0 else (tap, earlier, later))
-    return found
+        if 0 < back < length:
+            yield tap, slice(back, length), slice(0, length - back), slice(0, back)
+        elif 0 < -back < length:
+            yield tap, slice(0, length + back), slice(-back, length), slice(length + back, length)
 
 
 def _taps(weight: Tensor) -> Tensor:
