@@ -93,6 +93,10 @@ class Labeler(CheckedPipe):
     def _initialized(self) -> bool:
         return self.model.get_ref("decoder").shims[0]._model is not None
 
+    def _require_initialized(self) -> None:
+        if not self._initialized:
+            raise ValueError(Errors.E109.format(name=self.name))
+
     def _set_labels(self, labels: dict[str, list[str]]) -> None:
         self.cfg["labels"] = {field: list(found) for field, found in labels.items()}
         self._prepare()
@@ -175,6 +179,7 @@ class Labeler(CheckedPipe):
         examples = checked(examples, "Labeler.update")
         if not any(len(example.predicted) for example in examples):
             return losses
+        self._require_initialized()
         gold = [self.gold.encoded(example) for example in examples]
         self._learn([example.predicted for example in examples], gold, drop, sgd, losses)
         return losses
@@ -225,6 +230,7 @@ class Labeler(CheckedPipe):
         docs = list(docs)
         if not any(len(doc) for doc in docs):
             return [DocPrediction([], []) for _ in docs]
+        self._require_initialized()
         return self.model.predict(self._request(docs, want_scores=self._searches or self.store_scores))
 
     @property

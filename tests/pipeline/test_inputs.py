@@ -129,6 +129,18 @@ def test_wrong_examples_at_update(case: Case, learned: Learned) -> None:
 
 
 @by_case
+def test_use_before_initialize_is_spacys_error_that_names_the_component(case: Case) -> None:
+    nlp = blank()
+    pipe = case.add_to(nlp)
+    data = case.examples(nlp.vocab)
+
+    with pytest.raises(ValueError, match="E109.*labeler"):
+        pipe.update(data)
+    with pytest.raises(ValueError, match="E109.*labeler"):
+        pipe.predict([data[0].predicted])
+
+
+@by_case
 def test_examples_may_come_from_a_generator(case: Case, learned: Learned) -> None:
     nlp, data = learned(case)
     pipe = nlp.get_pipe("labeler")
