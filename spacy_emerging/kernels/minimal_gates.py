@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LEAST = -80.0
-"""Smallest preactivation of the gates of minLSTM; smaller ones count as this. Sigmoids, and with them f + i, stay above 0 in float32."""
+LEAST = 1e-35
+"""Added to the sigmoids of the gates of minLSTM, so that f + i is never 0 in float32: preactivations below -80 count as -80."""
 
 
 def minimal_gates(preactivations: Sequence[Tensor], units: int) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ class _Gates(torch.autograd.Function):
         found: list[Tensor | None] = [None]
         parts = [grad.chunk(len(ctx.saved_tensors)) for grad in grads]
         for x, grad_keep, grad_add in zip(ctx.saved_tensors, *parts, strict=True):
-            found.append(_backward(x, ctx.units, grad_keep, grad_add))
+            found.append(_backward(ctx.units, x, grad_keep, grad_add))
         return tuple(found)
 
 
@@ -58,7 +58,7 @@ def _shares(x: Tensor, units: int, keep: Tensor) -> tuple[Tensor, Tensor]:
         torch.neg(x[:, :units], out=keep).sigmoid_()
         share = x[:, :units].sigmoid()
         return share, share
-    gates = x[:, : 2 * units].clamp(min=LEAST).sigmoid_()
+    gates = x[:, : 2 * units].sigmoid().add_(LEAST)
     forget, enter = gates.chunk(2, 1)
     scale = torch.add(forget, enter).reciprocal_()
     torch.mul(forget, scale, out=keep)
@@ -68,11 +68,11 @@ def _shares(x: Tensor, units: int, keep: Tensor) -> tuple[Tensor, Tensor]:
 def _candidate(x: Tensor, units: int) -> tuple[Tensor, Tensor]:
     """g(h~), and its part below 0: the sigmoid of the negative part of h~."""
     hidden = x[:, -units:]
-    low = hidden.clamp(max=0).sigmoid_()
+    low = hidden.sigmoid().clamp_(max=0.5)
     return low + hidden.relu(), low
 
 
-def _backward(x: Tensor, units: int, grad_keep: Tensor, grad_add: Tensor) -> Tensor:
+def _backward(units: int, x: Tensor, grad_keep: Tensor, grad_add: Tensor) -> Tensor:
     """The gradient of one stream's preactivations."""
     keep, grad = torch.empty_like(grad_keep), torch.empty_like(x)
     gates, share = _shares(x, units, keep)
@@ -82,7 +82,7 @@ def _backward(x: Tensor, units: int, grad_keep: Tensor, grad_add: Tensor) -> Ten
         grad[:, :units] = along
     else:
         forget, enter = gates.chunk(2, 1)
-        torch.addcmul(-along, along, forget, out=grad[:, :units])
+        torch.mul(along, forget, out=grad[:, :units]).sub_(along)
         torch.addcmul(along, along, enter, value=-1, out=grad[:, units : 2 * units])
     by_candidate = share.mul_(grad_add)
     slope = torch.addcmul(low, low, low, value=-1)  # of the sigmoid; where h~ is above 0 it is 1/4, and 3/4 are missing
