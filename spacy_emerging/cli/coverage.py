@@ -37,9 +37,9 @@ def coverage(
     with one_sentence():
         if plot is not None:
             check_picture(plot)
-        for output in (csv, plot):
-            if output is not None:
-                check_writable(output)
+        outputs = [output for output in (csv, plot) if output is not None]
+        for number, output in enumerate(outputs):
+            check_writable(output, [*corpora, *([train] if train else []), *outputs[:number]])
         wanted = chosen([part.strip() for part in encodings.split(",") if part.strip()], known())
         vocab = vocabulary(lang)
         read = {path: samples_of(read_corpus(path, vocab, format=format)) for path in [*corpora, *([train] if train else [])]}

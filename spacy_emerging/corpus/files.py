@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
@@ -56,8 +56,11 @@ def replacing(path: Path) -> Iterator[Path]:
             os.unlink(name)
 
 
-def check_writable(path: Path) -> None:
-    """Raises CorpusError where `replacing` could not write the file: to be asked before the work that fills it."""
+def check_writable(path: Path, other: Collection[Path] = ()) -> None:
+    """Raises CorpusError where `replacing` could not write the file, or would write over one of the others (files that are read, or
+    written too): to be asked before the work that fills it."""
+    if path.resolve() in [given.resolve() for given in other]:
+        raise CorpusError(f"{path}: the output is also read or written for something else; choose another place for it.")
     if path.is_dir():
         raise _unwritable(path, IsADirectoryError(EISDIR, os.strerror(EISDIR)))
     os.unlink(_unfinished(path))

@@ -68,6 +68,15 @@ def test_a_place_that_cannot_be_written_to_is_named_before_anything_is_measured(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_no_output_takes_the_place_of_the_corpus_or_of_another_output(corpora, tmp_path):
+    both = tmp_path / "both.svg"
+    for options in (["--csv", corpora[0]], ["--train", corpora[1], "--csv", corpora[1]], ["--csv", both, "--plot", both]):
+        result = run(corpora[0], *options)
+        assert result.exit_code == 1
+        assert f"{options[-1]}: the output is also read or written for something else" in result.stderr
+    assert corpora[0].read_text() == TREE * 3 and not both.exists()
+
+
 def test_brackets_are_measured_with_constituency_encodings(tmp_path):
     (tmp_path / "dev.ptb").write_text(BRACKETS)
     result = run(tmp_path / "dev.ptb")
