@@ -239,15 +239,15 @@ def test_both_ends_of_a_doc_see_each_other_unless_forward(name: str, direction: 
     model = ready(name, direction, depth=2)
     before = sequences(4, 6)
     after = [before[0], before[1].copy()]
-    after[1][-1] += 1.0
+    after[1][-1] *= -1.0  # not a shift, which a norm takes away
     old, new = model.predict(before), model.predict(after)
     # then the first token of that doc changes just where there is a way backward, and the other doc never
-    assert bool((abs(old[1][0] - new[1][0]) > 1e-7).any()) == (direction != "forward")
+    assert bool((abs(old[1][0] - new[1][0]) > 1e-5).any()) == (direction != "forward")
     assert_close([new[0]], [old[0]], 1e-6)
     # and, whatever the direction, a change of the first token is seen by the last
     after[1] = before[1].copy()
-    after[1][0] += 1.0
-    assert (abs(model.predict(after)[1][-1] - old[1][-1]) > 1e-7).any()
+    after[1][0] *= -1.0
+    assert (abs(model.predict(after)[1][-1] - old[1][-1]) > 1e-5).any()
 
 
 # Dropout
