@@ -54,6 +54,8 @@ def _cells(path: Path, line: int, content: str) -> tuple[str, str]:
     character, _, tag = content.rpartition("\t" if "\t" in content else " ")
     if not character:
         raise broken(path, line, "the line needs a character and its tag, separated by a tab.")
+    if any(map(str.isspace, character)) and not character.isspace():
+        raise broken(path, line, f"{character!r} is a character with whitespace, which needs a line and a tag of its own.")
     if len(tag) != 1 or tag not in BEGINNING + CONTINUING:
         raise broken(path, line, f"the tag is {tag!r}, but must be B, M, E, S or X (for whitespace between words).")
     return character, tag

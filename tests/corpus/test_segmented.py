@@ -96,6 +96,8 @@ def test_whitespace_is_between_words_or_inside(file):
         ("我\tS\n你\tE\n", 2, "no word has begun"),
         ("我\tX\n", 1, "only whitespace"),
         (" \tB\n", 1, "no word begins or ends with it"),
+        ("我\tB\n你\t\tE\n", 2, "a character with whitespace"),
+        ("a b\tS\n", 1, "a character with whitespace"),
     ],
 )
 def test_the_message_names_file_line_and_fault(file, text, line, telling):
