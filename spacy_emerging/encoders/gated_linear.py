@@ -31,6 +31,20 @@ SHORTEST, LONGEST = 2.0, 64.0
 """After how many tokens keys forget at first, 1 / (1 - sigmoid(magnitude)), geometrically spaced over a head. Our default."""
 
 
+class HeadNorm(nn.Module):
+    """Group norm of the channels of a token, one group per head. weight, bias: (D,)."""
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, D) to (T, D)."""
+        by_head = x.unflatten(-1, (self.heads, -1))
+        return torch.addcmul(self.bias, functional.layer_norm(by_head, by_head.shape[-1:]).flatten(1), self.weight)
+
+
 class GatedLinearBlock(Block):
     """x + out(group norm(recurrence(norm(x))) * silu(gate)), then x + feed-forward(norm(x)).
 
@@ -44,7 +58,7 @@ class GatedLinearBlock(Block):
         self.norm = RMSNorm(width)
         self.enter = nn.Linear(width, MAPS * width)  # q, k, v, magnitude, phase
         self.gate = nn.Linear(width, width)
-        self.group_norm = nn.GroupNorm(self.heads, width)
+        self.group_norm = HeadNorm(self.heads, width)
         self.out = nn.Linear(width, width)
         scale_down(self.out, 2 * depth)
         self.feed_forward = FeedForward(width, feed_forward, 2 * depth)

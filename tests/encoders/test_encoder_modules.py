@@ -1,16 +1,31 @@
-"""What the nn.Modules of the Mamba-2 and Transformer encoders guarantee, before Thinc comes in."""
+"""What the nn.Modules of the encoders guarantee, before Thinc comes in."""
 
 import pytest
 import torch
 
 from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.encoders.gated_linear import GatedLinear
 from spacy_emerging.encoders.mamba2 import Mamba2
+from spacy_emerging.encoders.mingru import MinGRU
+from spacy_emerging.encoders.minlstm import MinLSTM
+from spacy_emerging.encoders.state_space import StateSpace
 from spacy_emerging.encoders.transformer import Transformer
 
 MODULES = {
     "mamba2 concat": (Mamba2, {"direction": "concat", "chunk": 4}),
     "mamba2 add": (Mamba2, {"direction": "add", "chunk": 4}),
     "mamba2 forward": (Mamba2, {"direction": "forward", "chunk": 4}),
+    "mingru concat": (MinGRU, {"direction": "concat"}),
+    "mingru forward": (MinGRU, {"direction": "forward", "conv_width": 0}),
+    "minlstm concat": (MinLSTM, {"direction": "concat"}),
+    "minlstm alternate": (MinLSTM, {"direction": "alternate"}),
+    "minlstm forward": (MinLSTM, {"direction": "forward"}),
+    "gated linear concat": (GatedLinear, {"direction": "concat", "chunk": 4}),
+    "gated linear alternate": (GatedLinear, {"direction": "alternate", "chunk": 4}),
+    "gated linear forward": (GatedLinear, {"direction": "forward", "chunk": 4}),
+    "state space concat": (StateSpace, {"direction": "concat", "chunk": 4, "state_width": 8}),
+    "state space add": (StateSpace, {"direction": "add", "chunk": 4, "state_width": 8}),
+    "state space forward": (StateSpace, {"direction": "forward", "chunk": 4, "state_width": 8}),
     "transformer rotary": (Transformer, {"direction": "concat", "positions": "rotary"}),
     "transformer sinusoidal": (Transformer, {"direction": "concat", "positions": "sinusoidal"}),
     "transformer forward": (Transformer, {"direction": "forward"}),
@@ -66,7 +81,7 @@ def test_the_first_token_depends_on_the_last(name):
     assert difference[0].abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("name", ["mamba2 forward", "transformer forward"])
+@pytest.mark.parametrize("name", [name for name in MODULES if name.endswith("forward")])
 def test_forward_encoders_see_no_later_token(name):
     module, tokens = build(name), tokens_of([9, 12])
     changed = tokens.clone()
