@@ -20,6 +20,7 @@ import spacy
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from training import SPEEDS, add, missing, show, spread, train_and_score
 
 from spacy_emerging.cli.compose import Choices, compose
@@ -44,7 +45,9 @@ def run(system: str, seed: int, steps: int, data: Path) -> dict[str, Any]:
     paths = {split: data / f"zh-{split}.spacy" for split in ("train", "dev", "test")}
     measured = train_and_score(config, paths, seed, bare=characters)
     known = {token.text for doc in read_corpus(paths["train"], spacy.blank("xx").vocab) for token in doc}
-    scores = score_segmentation(measured.test, known)
+    references = [example.reference for example in measured.test]
+    found = measured.pipeline.pipe([characters(measured.pipeline, reference) for reference in references])
+    scores = score_segmentation([Example(doc, reference) for doc, reference in zip(found, references, strict=True)], known)
     key = {"system": system, "seed": seed, "steps": steps}
     shares = {name: 100 * scores[name] for name in (*SCORES, "segments_oov_rate")}
     return {**key, "scores": shares, **measured.speeds(), "parameters": measured.parameters}
