@@ -15,6 +15,7 @@ from .annotations import CONSTITUENTS_KEY, graph_arcs, sentence_units
 from .bmes import read_bmes
 from .conllu import read_conllu
 from .conllu_writer import write_conllu
+from .files import check_writable
 from .iob import read_iob
 from .packed import read_spacy, write_spacy
 from .ptb import read_ptb, read_ptb_functions
@@ -103,14 +104,13 @@ def read_corpus(path: str | Path, vocab: Vocab, n_sents: int = 10, format: str =
     files too, unless "spacy" is asked for, since they are what was made of the others.
     Raises CorpusError where nothing can be read, SettingError for an unknown format.
     """
-    check_choice("convert", "format", format, [AUTO, *READERS])
-    path = Path(path)
-    for file in _files(path, format):
+    for file in _files(Path(path), format):
         yield from READERS[EXTENSIONS[file.suffix.lower()] if format == AUTO else format](file, vocab, n_sents)
 
 
 def _files(path: Path, format: str) -> list[Path]:
-    """The files to read."""
+    """The files to read. Raises as `read_corpus`."""
+    check_choice("convert", "format", format, [AUTO, *READERS])
     known = [extension for extension, name in EXTENSIONS.items() if format == AUTO or format.partition("-")[0] == name]
     if path.is_dir():
         known = [extension for extension in known if format == PACKED or EXTENSIONS[extension] != PACKED]
@@ -140,7 +140,8 @@ def convert(path: str | Path, output: str | Path, vocab: Vocab, n_sents: int = 1
     """Writes the Docs of `read_corpus` to one file, in the format of its extension; nothing is written on an error.
 
     output: a .spacy file for training, or a text file, for instance .conllu; its folder is made if needed.
-    Raises CorpusError for malformed input, SettingError for an output whose extension says nothing of a format that can be written.
+    Raises CorpusError for malformed input and for an output that is a file to be read, SettingError for an output whose extension says
+    nothing of a format that can be written.
     """
     output = Path(output)
     name = EXTENSIONS.get(output.suffix)
@@ -150,6 +151,7 @@ def convert(path: str | Path, output: str | Path, vocab: Vocab, n_sents: int = 1
             f"convert: the output is {str(output)!r}, but its name must end in .spacy to be found by training, or in one of {texts} "
             f"for text."
         )
+    check_writable(output, _files(Path(path), format))
     summary = Summary()
     WRITERS[name](_counted(read_corpus(path, vocab, n_sents, format), summary), output)
     return summary

@@ -185,6 +185,16 @@ def test_a_missing_input_an_empty_folder_and_another_extension_are_refused(tmp_p
     assert not output.exists()
 
 
+def test_a_file_is_not_converted_into_itself(tmp_path):
+    file = tmp_path / "a.conllu"
+    file.write_text(CONLLU)
+    for source in (file, tmp_path):
+        result = run(source, file)
+        assert result.exit_code == 1
+        assert "a.conllu: the output is also read" in result.stderr
+    assert file.read_text() == CONLLU
+
+
 def test_one_broken_file_in_a_folder_stops_all(tmp_path, output):
     (tmp_path / "a.conllu").write_text(CONLLU)
     (tmp_path / "b.conllu").write_text("1\tx\n")
