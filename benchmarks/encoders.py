@@ -1,4 +1,4 @@
-"""Speed and memory of every encoder beside torch's LSTM, NX-AI's xlstm and the Mamba-2 of transformers, in one run.
+"""Speed and memory of every encoder beside torch's LSTM, NX-AI's xlstm and the Mamba and Mamba-2 of transformers, in one run.
 
     python benchmarks/encoders.py --output results.json
     python benchmarks/encoders.py --output results.json --write docs/performance.md
@@ -25,14 +25,17 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; --threads sets torch's own number below
 
 import torch
-from measuring import Case, best_chunk, in_turns, peak_bytes_per_word
-from subjects import ENCODERS, MAMBA2, XLSTM, build, lstm_units
+from measuring import Case, best_chunk, best_scan, in_turns, peak_bytes_per_word
+from subjects import ENCODERS, MAMBA, MAMBA2, XLSTM, build, lstm_units
 from tables import BEGIN, END, LIKE, markdown, replaced
 
 from spacy_emerging.corpus.files import replacing
 
-PEERS = {XLSTM: "xlstm", MAMBA2: "transformers"}
+PEERS = {XLSTM: "xlstm", MAMBA2: "transformers", MAMBA: "transformers-mamba"}
 """Our encoders that a peer has block by block."""
+
+PACKAGES = {peer: peer.partition("-")[0] for peer in PEERS.values()}
+"""What has to be installed for a peer."""
 
 DEFAULTS = {"encoders": ENCODERS, "lengths": [25, 100, 1000, 4000], "width": 256, "depth": 2, "repeats": 5, "threads": 1}
 TOLERANCE = 1e-3
@@ -49,11 +52,15 @@ def subjects(chosen: argparse.Namespace, length: int, chunks: dict[str, int]) ->
     for ours, peer in PEERS.items():
         if ours.split("/")[1] in chosen.encoders:
             found[ours] = ours
-            if find_spec(peer) and peer == "transformers":
+            if not find_spec(PACKAGES[peer]):
+                continue
+            if peer == "transformers":
                 chunks[str(length)] = best_chunk(chosen.width, chosen.depth, length)
                 found[peer] = f"transformers/{chunks[str(length)]}"
-            elif find_spec(peer):
+            elif peer == "xlstm":
                 found[peer] = peer
+            elif scan := best_scan(chosen.width, chosen.depth, length):
+                found[peer] = f"transformers-mamba/{scan}"
     return found
 
 
@@ -72,7 +79,8 @@ def conditions(chosen: argparse.Namespace) -> dict[str, Any]:
         "machine": {"architecture": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
         "threads": chosen.threads,
         "clock": "process" if chosen.threads == 1 else "wall",
-        "versions": {name: _version(name) for name in ("torch", *PEERS.values())} | {"python": platform.python_version()},
+        "versions": {name: _version(name) for name in ("torch", "xlstm", "transformers", "mambapy")}
+        | {"python": platform.python_version()},
         "width": chosen.width,
         "depth": chosen.depth,
         "repeats": chosen.repeats,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ CHUNKS = (4, 8, 16, 25, 32, 50, 64, 128)
 
 HOPELESS = 1.5
 """The search goes on until a chunk size takes so many times as long as the best."""
+
+LOOPED = 100
+"""Longest sequences at which the loop of transformers is measured: the time of its backward pass grows with their square, to minutes."""
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -93,6 +97,17 @@ def best_chunk(width: int, depth: int, length: int) -> int:
         elif seconds > HOPELESS * least:
             break
     return best
+
+
+def best_scan(width: int, depth: int, length: int) -> str | None:
+    """The scan with which the Mamba of transformers is fastest at this length, both passes; None where it has none for it."""
+    scans = [scan for scan, present in (("mambapy", find_spec("mambapy")), ("loop", length <= LOOPED)) if present]
+
+    def seconds(scan: str) -> float:
+        case = Case(build(f"transformers-mamba/{scan}", width, depth, length), width, length)
+        return min(case.run(BOTH).process for _ in range(2))
+
+    return min(scans, key=seconds) if len(scans) > 1 else next(iter(scans), None)
 
 
 def peak_bytes_per_word(key: str, width: int, depth: int, length: int, threads: int) -> float | None:

@@ -4,6 +4,8 @@ encoder/<Name>/<direction>   a registered encoder of this package
 lstm/<units>                 torch's bidirectional nn.LSTM with so many units per direction
 xlstm                        NX-AI's xLSTMBlockStack with the blocks of XLSTMEncoder, direction "forward"
 transformers/<chunk>         the Mamba-2 blocks of transformers with those of Mamba2Encoder, direction "forward"
+transformers-mamba/<scan>    the Mamba blocks of transformers with those of MambaEncoder, direction "forward"; scan: "loop", or "mambapy",
+                             which is the parallel scan of the package of that name in training passes
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from spacy_emerging import registry
 from spacy_emerging.bridge.layout import Layout
 
 ENCODERS = sorted(name.split(".")[1] for name in registry.ARCHITECTURES if name.endswith("Encoder.v1"))
-XLSTM, MAMBA2 = "encoder/XLSTMEncoder/forward", "encoder/Mamba2Encoder/forward"
+XLSTM, MAMBA2, MAMBA = "encoder/XLSTMEncoder/forward", "encoder/Mamba2Encoder/forward", "encoder/MambaEncoder/forward"
 SEED = 0
 
 
@@ -59,8 +61,13 @@ def build(key: str, width: int, depth: int, length: int) -> Subject:
     if kind == "lstm":
         lstm = nn.LSTM(width, int(rest), depth, batch_first=True, bidirectional=True)
         return Subject(lstm, lambda x: lstm(x)[0])
-    ours = build(XLSTM if kind == "xlstm" else MAMBA2, width, depth, length).module
-    peer = _xlstm(ours, width, depth, length) if kind == "xlstm" else _transformers(ours, width, depth, int(rest))
+    ours = build({"xlstm": XLSTM, "transformers": MAMBA2, "transformers-mamba": MAMBA}[kind], width, depth, length).module
+    if kind == "xlstm":
+        peer = _xlstm(ours, width, depth, length)
+    elif kind == "transformers":
+        peer = _transformers(ours, width, depth, int(rest))
+    else:
+        peer = _transformers_mamba(ours, width, depth, rest)
     return Subject(peer, peer)
 
 
@@ -109,11 +116,33 @@ def _transformers(ours: Any, width: int, depth: int, chunk: int) -> nn.Module:
         chunk_size=chunk,
         num_hidden_layers=depth,
     )
-    blocks = [Mamba2Block(config, layer_idx=layer) for layer in range(depth)]
+    return _with_weights(ours, [Mamba2Block(config, layer_idx=layer) for layer in range(depth)], Mamba2RMSNorm(width))
+
+
+def _transformers_mamba(ours: Any, width: int, depth: int, scan: str) -> nn.Module:
+    """Sizes and weights are ours."""
+    from transformers import MambaConfig
+    from transformers.models.mamba.modeling_mamba import MambaBlock, MambaRMSNorm
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    shape = ours.layers[0].scan.shape
+    config = MambaConfig(
+        hidden_size=width,
+        state_size=shape.state_width,
+        expand=shape.inner // width,
+        conv_kernel=shape.conv_width,
+        time_step_rank=shape.step_rank,
+        num_hidden_layers=depth,
+        use_mambapy=scan == "mambapy",
+    )
+    return _with_weights(ours, [MambaBlock(config, layer_idx=layer) for layer in range(depth)], MambaRMSNorm(width))
+
+
+def _with_weights(ours: Any, blocks: list[Any], norm: nn.Module) -> nn.Module:
     for block, layer in zip(blocks, ours.layers, strict=True):
         block.norm.load_state_dict(layer.norm.state_dict())
         block.mixer.load_state_dict(layer.forward_mixer.state_dict())
-    norm = Mamba2RMSNorm(width)
     norm.load_state_dict(ours.norm.state_dict())
     return nn.Sequential(*blocks, norm)
 

@@ -14,6 +14,7 @@ TITLES = {
     "lstm": "`nn.LSTM`, both directions",
     "xlstm": "`xlstm.xLSTMBlockStack`",
     "transformers": "Mamba-2 of `transformers`",
+    "transformers-mamba": "Mamba of `transformers`",
 }
 LIKE = "lstm like "
 """Begins the name of an nn.LSTM with as many parameters as an encoder, whose name follows."""
