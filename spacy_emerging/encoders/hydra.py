@@ -17,6 +17,7 @@ from ..errors import SettingError, check_whole, largest_divisor
 from ..kernels.backend import choose
 from ..kernels.convolution import centred_convolution
 from ..kernels.linear import project
+from ..kernels.norm import norm_then_gate
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
 from .mamba_layers import step_biases
 from .parts import DepthwiseWeights, RMSNorm
@@ -74,16 +75,15 @@ class Mixer(nn.Module):
         """(T, D) to (T, D)."""
         gate, mixed, dt = self._split(project(tokens, self.in_proj), self.shape.inner, self.shape.channels)
         mixed = centred_convolution(layout.pad(mixed), self.conv1d.weight.squeeze(1), self.conv1d.bias)
-        mixed = layout.unpad(functional.silu(mixed))
-        dt = functional.softplus(dt + self.dt_bias.repeat(2))
-        diagonal = project(mixed[:, : self.shape.inner], self.fc_D) + self.D
-        y = self._mixed(layout.pad(mixed), layout.pad(dt), layout.pad(diagonal), layout)
-        return project(self.norm(layout.unpad(y)) * functional.silu(gate), self.out_proj)
+        mixed = layout.pad(layout.unpad(functional.silu(mixed)))  # zeros again in the padding, which tokens before it look at
+        y = self._mixed(mixed, layout.pad(functional.softplus(dt + self.dt_bias.repeat(2))), layout)
+        return project(norm_then_gate(layout.unpad(y), gate, self.norm.weight), self.out_proj)
 
-    def _mixed(self, mixed: Tensor, dt: Tensor, diagonal: Tensor, layout: Layout) -> Tensor:
-        """x, B and C (B, L, channels), dt of both sides (B, L, 2 H) and the diagonal (B, L, H) to (B, L, inner)."""
+    def _mixed(self, mixed: Tensor, dt: Tensor, layout: Layout) -> Tensor:
+        """x, B and C (B, L, channels) and dt of both sides (B, L, 2 H) to (B, L, inner)."""
         shape = self.shape
         x, *sides = self._split(mixed, shape.inner, 2 * shape.state_width)
+        diagonal = functional.linear(x, self.fc_D.weight) + self.D
         x = x.unflatten(-1, (shape.heads, shape.head_width))
         b, c = torch.stack(sides).chunk(2, -1)
         dt, a = torch.stack(dt.chunk(2, -1)), -torch.exp(self.A_log.float())

@@ -23,8 +23,19 @@ def gated_rms_norm(x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
     return _RMSNorm.apply(_exact(x), _exact(gate), weight).to(x.dtype)
 
 
+def norm_then_gate(x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
+    """(T, D) to (T, D): rms_norm(x) * silu(gate), what stands before Hydra's out-projection (arXiv 2407.09941, the authors' code)."""
+    return _NormThenGate.apply(_exact(x), _exact(gate), weight).to(x.dtype)
+
+
 def _exact(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _scale(x: Tensor) -> Tensor:
+    """(T, D) to (T, 1)."""
+    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_() / x.shape[-1]
+    return torch.rsqrt(mean_square + EPSILON)
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -32,8 +43,7 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gate: Tensor | None, weight: Tensor) -> Tensor:
         opened = None if gate is None else functional.silu(gate)
         gated = x if opened is None else x * opened
-        mean_square = torch.linalg.vector_norm(gated, dim=-1, keepdim=True).square_() / x.shape[-1]
-        scale = torch.rsqrt(mean_square + EPSILON)
+        scale = _scale(gated)
         ctx.save_for_backward(x, gate, weight, opened, gated, scale)
         return (gated * scale).mul_(weight)
 
@@ -49,3 +59,24 @@ class _RMSNorm(torch.autograd.Function):
             return grad_gated, None, grad_weight
         grad_gate = torch.ops.aten.silu_backward(grad_gated * x, gate)
         return grad_gated.mul_(opened), grad_gate, grad_weight
+
+
+class _NormThenGate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
+        scale = _scale(x)
+        ctx.save_for_backward(x, gate, weight, scale)
+        return functional.silu(gate).mul_(x).mul_(scale).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, gate, weight, scale = ctx.saved_tensors
+        by_opened = grad * x
+        by_normed = functional.silu(gate).mul_(grad)
+        along = by_normed * x
+        grad_weight = (scale.t() @ along)[0]
+        pull = (along @ weight)[:, None] * scale.pow(3) / -x.shape[-1]
+        grad_x = by_normed.mul_(weight).mul_(scale).addcmul_(x, pull)
+        grad_gate = torch.ops.aten.silu_backward(by_opened.mul_(scale).mul_(weight), gate)
+        return grad_x, grad_gate, grad_weight

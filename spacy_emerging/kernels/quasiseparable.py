@@ -109,8 +109,8 @@ class _Within(torch.autograd.Function):
         size = x.shape[1]
         lower = torch.ones((size, size), dtype=torch.bool, device=x.device).tril_(-1)
         match = torch.where(lower, torch.bmm(c[0], b[0].mT), torch.bmm(c[1], b[1].mT))
-        before, after = reading[..., :, None] + giving[..., None, :]
-        decay = torch.where(lower, before, after)  # the other triangle of each may be too large for a power
+        before, after = (row[..., :, None] + column[..., None, :] for row, column in zip(reading, giving, strict=True))
+        decay = torch.where(lower, before, after, out=after)  # the other triangle of each may be too large for a power
         decay.diagonal(dim1=-2, dim2=-1).fill_(-torch.inf)
         decay.exp2_()
         weights = decay * match[:, None]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spacy_emerging.kernels.norm import EPSILON, gated_rms_norm, rms_norm
+from spacy_emerging.kernels.norm import EPSILON, gated_rms_norm, norm_then_gate, rms_norm
 
 
 def draw(*shape, dtype=torch.float64):
@@ -41,3 +41,16 @@ def test_zeros_stay_zero():
     x, weight = torch.zeros(2, 4, requires_grad=True), torch.ones(4)
     rms_norm(x, weight).sum().backward()
     assert rms_norm(x, weight).abs().sum() == 0 and x.grad.isfinite().all()
+
+
+def test_gate_after_the_norm():
+    torch.manual_seed(0)
+    x, gate, weight = torch.randn(7, 12), torch.randn(7, 12), torch.randn(12)
+    expected = functional.rms_norm(x, (12,), weight, EPSILON) * functional.silu(gate)
+    torch.testing.assert_close(norm_then_gate(x, gate, weight), expected)
+
+
+def test_gradients_with_the_gate_after_the_norm_equal_finite_differences():
+    torch.manual_seed(0)
+    arguments = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((5, 6), (5, 6), (6,))]
+    assert torch.autograd.gradcheck(norm_then_gate, arguments)
