@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import safetensors.torch
@@ -23,11 +24,15 @@ class Saved(NamedTuple):
 
 
 def pack(cfg: dict[str, Any], module: nn.Module | None) -> bytes:
-    """Bytes from which `unpack` restores both. Weights are stored as safetensors, in CPU memory."""
+    """Bytes from which `unpack` restores both. Weights are stored as safetensors, in CPU memory.
+
+    Parts that the module lists in `left_out` are not saved.
+    """
     weights = None
     if module is not None:
         # Cloned, as safetensors takes no two tensors that share memory (tied weights do).
-        weights = safetensors.torch.save({name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()})
+        kept = _without(module.state_dict(), getattr(module, "left_out", ()))
+        weights = safetensors.torch.save({name: tensor.detach().cpu().clone() for name, tensor in kept.items()})
     payload = srsly.msgpack_dumps({"cfg": cfg, "weights": weights})
     return srsly.msgpack_dumps({"format": FORMAT, "checksum": zlib.crc32(payload), "payload": payload})
 
@@ -48,13 +53,32 @@ def unpack(owner: str, data: bytes) -> Saved:
     return Saved(inner["cfg"], None if inner["weights"] is None else safetensors.torch.load(inner["weights"]))
 
 
+def _of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The weights of a submodule, under their full names."""
+    return {name: tensor for name, tensor in weights.items() if name.startswith(f"{part}.")}
+
+
+def _without(weights: dict[str, Tensor], parts: Iterable[str]) -> dict[str, Tensor]:
+    """All weights but those of these submodules."""
+    return {name: tensor for name, tensor in weights.items() if not any(name.startswith(f"{part}.") for part in parts)}
+
+
 def _damaged(owner: str) -> ModelDataError:
     return ModelDataError(f"{owner}: the saved model is truncated or was edited; restore it from a backup.")
 
 
 def load(owner: str, module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Puts the weights into the module. Raises ModelDataError, which names the first weight that does not fit."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    """Puts the weights into the module. Raises ModelDataError, which names the first weight that does not fit.
+
+    Parts that the module lists in `training_only` may be missing from the weights, where it keeps its own, or from the module.
+    """
+    own = module.state_dict()
+    for part in getattr(module, "training_only", ()):
+        if not _of(weights, part):
+            weights = {**weights, **_of(own, part)}
+        elif not _of(own, part):
+            weights = _without(weights, [part])
+    wanted = {name: tuple(tensor.shape) for name, tensor in own.items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if wanted != found:
         name = next(n for n in sorted({*wanted, *found}) if wanted.get(n) != found.get(n))
