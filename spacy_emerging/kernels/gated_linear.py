@@ -54,8 +54,9 @@ def gated_linear(q: Tensor, k: Tensor, v: Tensor, magnitude: Tensor, phase: Tens
     if chunks * chunk > length:
         parts = [functional.pad(x, (0, 0, 0, 0, 0, chunks * chunk - length)) for x in parts]
     cut = [x.reshape(batch * chunks, chunk, heads, -1) for x in parts]
-    y, read, left, kept, turned = _Within.apply(*cut)
+    y, *ends = _Within.apply(chunks > 1, *cut)
     if chunks > 1:
+        read, left, kept, turned = ends
         y = y + _between(read, left, kept, turned, cut[2], chunks)
     return y.transpose(1, 2).reshape(batch, chunks * chunk, heads, -1)[:, :length]
 
@@ -76,15 +77,15 @@ def _between(read: Tensor, left: Tensor, kept: Tensor, turned: Tensor, v: Tensor
 class _Within(torch.autograd.Function):
     """What tokens of a chunk give to each other, and what `_between` needs.
 
-    Takes q, k, v, magnitude, phase (S, Q, H, ...); gives y (S, H, Q, P), q and k as pairs, decayed from the start and to the end
-    of the chunk (S, H, Q, 2 N), and the decay and the turn of the whole chunk (S, H, N).
+    Takes q, k, v, magnitude, phase (S, Q, H, ...); gives y (S, H, Q, P) and, if `ends`, q and k as pairs, decayed from the start and to
+    the end of the chunk (S, H, Q, 2 N), and the decay and the turn of the whole chunk (S, H, N).
 
     The gradient by the logarithm of a decay is a sum of q times its gradient minus k times its gradient, over all tokens that come
     later; it needs no division, hence magnitudes may vanish.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, magnitude: Tensor, phase: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, ends: bool, q: Tensor, k: Tensor, v: Tensor, magnitude: Tensor, phase: Tensor) -> tuple[Tensor, ...]:
         turn = phase.transpose(1, 2).cumsum(2)  # (S, H, Q, N)
         cosine, sine = turn.cos(), turn.sin()
         q, k = _turned(q, cosine, sine), _turned(k, cosine, sine)
@@ -97,14 +98,14 @@ class _Within(torch.autograd.Function):
             right, left = _right(q, half) * after.repeat(*REPEAT), _left(k, half) * before.repeat(*REPEAT)
             _block(scores, half).copy_(torch.matmul(right, left.mT))
         ctx.save_for_backward(q, k, v, magnitude, cosine, sine, scores)
+        if not ends:
+            return (scores @ v,)
         twice = (1, 1, 1, 2)
         return scores @ v, q * since.repeat(*twice), k * until.repeat(*twice), since[:, :, -1].clone(), turn[:, :, -1].clone()
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, grad: Tensor, grad_read: Tensor, grad_left: Tensor, grad_kept: Tensor, grad_turned: Tensor
-    ) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor, *grad_ends: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, magnitude, cosine, sine, scores = ctx.saved_tensors
         keep = magnitude.transpose(1, 2).sigmoid()
         grad_v = scores.mT @ grad
@@ -116,20 +117,23 @@ class _Within(torch.autograd.Function):
             block = _block(grad_scores, half).contiguous()
             _right(grad_q, half).addcmul_(block @ (_left(k, half) * before), after)
             _left(grad_k, half).addcmul_(block.mT @ (_right(q, half) * after), before)
-        since, until = since.repeat(1, 1, 1, 2), until.repeat(1, 1, 1, 2)
-        grad_q.addcmul_(grad_read, since)
-        to_end = grad_left * until
-        grad_k.add_(to_end)
+        last_log = last_turn = torch.zeros_like(keep[:, :, -1])
+        if grad_ends:
+            grad_read, grad_left, grad_kept, last_turn = grad_ends
+            grad_q.addcmul_(grad_read, since.repeat(1, 1, 1, 2))
+            to_end = grad_left * until.repeat(1, 1, 1, 2)
+            grad_k.add_(to_end)
+            last_log = _folded((k * to_end).sum(2)).addcmul_(grad_kept, since[:, :, -1])
         by_log = _folded(q * grad_q) - _folded(k * grad_k)  # by the logarithm of the decay from before the chunk to after a token
-        by_log[:, :, -1] += _folded((k * to_end).sum(2)) + grad_kept * since[:, :, -1, : keep.shape[-1]]
+        by_log[:, :, -1] += last_log
         on_diagonal = grad_scores.diagonal(dim1=-2, dim2=-1)[..., None]
         grad_q.addcmul_(on_diagonal, k)
         grad_k.addcmul_(on_diagonal, q)
         by_turn = _across(q, grad_q).add_(_across(k, grad_k))
-        by_turn[:, :, -1] += grad_turned
+        by_turn[:, :, -1] += last_turn
         found = [_turned_back(grad_q, cosine, sine), _turned_back(grad_k, cosine, sine), grad_v]
         found += [_from_the_end(by_log).mul_(1 - keep), _from_the_end(by_turn)]
-        return tuple(x.transpose(1, 2) for x in found)
+        return None, *(x.transpose(1, 2) for x in found)
 
 
 REPEAT = (1, 1, 1, 1, 2)
