@@ -24,6 +24,8 @@ ARCHITECTURES = {
     "spacy-emerging.WordEmbed.v1": "embed.words:WordEmbed",
     "spacy-emerging.SoftmaxDecoder.v1": "decoders.softmax:SoftmaxDecoder",
     "spacy-emerging.CRFDecoder.v1": "decoders.crf:CRFDecoder",
+    "spacy-emerging.DiffusionDecoder.v1": "decoders.diffusion:DiffusionDecoder",
+    "spacy-emerging.AdversarialDecoder.v1": "decoders.adversarial:AdversarialDecoder",
     "spacy-emerging.Labeler.v1": "pipeline.model:LabelerModel",
 }
 

@@ -43,8 +43,12 @@ class Field:
     bits: tuple[tuple[int, ...], ...] | None = None
 
 
+LEVEL = "accuracy"
+"""Ending of the names of logged values of which the latest stands, where losses are summed over updates, as spaCy does."""
+
+
 class LossOutput(NamedTuple):
-    """A decoder's loss: summed over annotated tokens, how many they were, and what the logger shows."""
+    """A decoder's loss: summed over annotated tokens, how many they were, and what the logger shows: means over these tokens."""
 
     total: torch.Tensor  # scalar
     count: int  # type: ignore[assignment] # hides tuple.count, which nobody asks of a loss
@@ -52,14 +56,19 @@ class LossOutput(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A decoder's answer: per field log-probabilities (B, L, K), and the best label ids (B, L, F)."""
+    """A decoder's answer: per field log-probabilities (B, L, K), and the best label ids (B, L, F).
+
+    agreement: (B, L), of a decoder that samples: the share of samples in which a token has all of its best labels.
+    """
 
     scores: list[torch.Tensor]
     best: torch.Tensor
+    agreement: torch.Tensor | None = None
 
 
 class UnitScores(NamedTuple):
-    """The same for one unit, on the numpy side: per field (n, K) log-probabilities, and (n, F) label ids."""
+    """The same for one unit, on the numpy side: per field (n, K) log-probabilities, (n, F) label ids, and (n,) agreement."""
 
     scores: list[Any]
     best: Any
+    agreement: Any = None

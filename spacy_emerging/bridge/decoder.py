@@ -93,7 +93,14 @@ def _begin_update(model: Model, vectors: TokenVectors, ids: list[Ints2d]) -> tup
     gold = torch.from_numpy(numpy.concatenate([numpy.asarray(unit) for unit in ids])).to(tokens.device)
     with shim.running(True) as module:
         parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
-        outputs = [module.loss(layout.pad(take(tokens, index)), layout.mask, layout.pad(take(gold, index))) for layout, index in parts]
+        drawn = _drawn(module, lengths, tokens.device)
+        batches = [
+            (layout.pad(take(tokens, index)), layout.mask, *(layout.pad(take(flat, index)) for flat in (gold, *drawn)))
+            for layout, index in parts
+        ]
+        if hasattr(module, "private_step") and shim.lr_scale:
+            _private_step(module, batches)
+        outputs = [module.loss(*batch) for batch in batches]
     loss = BatchLoss(outputs)
 
     def backprop() -> TokenVectors:
@@ -102,6 +109,20 @@ def _begin_update(model: Model, vectors: TokenVectors, ids: list[Ints2d]) -> tup
         return split(shim.backward(loss.tensor, None, tokens), lengths)
 
     return loss, backprop
+
+
+def _private_step(module: Any, batches: Sequence[tuple[Tensor, ...]]) -> None:
+    """What a decoder learns beside the shared update, with an optimizer of its own, from states that pass no gradient on."""
+    states, *others = zip(*batches, strict=True)
+    module.private_step([padded.detach() for padded in states], *others)
+
+
+def _drawn(module: Any, lengths: list[int], device: torch.device) -> list[Tensor]:
+    """What a decoder with a method `draws` needs of randomness, for all tokens before they go into buckets, so that buckets change nothing.
+
+    It is given the lengths of all sequences and gives numbers (T, N) for their tokens end to end, which `loss` takes as its last argument.
+    """
+    return [module.draws([length for length in lengths if length]).to(device)] if hasattr(module, "draws") else []
 
 
 def _no_gradient(model: Model, vectors: TokenVectors) -> TokenVectors:
@@ -116,19 +137,23 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
         nothing = [numpy.zeros((0, size), dtype="float32") for size in sizes] if want_scores else []
         return [UnitScores(nothing, numpy.zeros((0, len(sizes)), dtype="int64")) for _ in vectors]
     tokens = join(model, vectors)
-    best, scores = [], []
+    best, scores, agreement = [], [], []
     with shim.running(False) as module:
         parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
         for layout, index in parts:
             prediction = _prediction(module, layout.pad(take(tokens, index)), layout.mask, want_scores)
             best.append(layout.unpad(prediction.best))
             scores.append([layout.unpad(field.to(tokens.dtype)) for field in prediction.scores] if want_scores else [])
+            agreement += [] if prediction.agreement is None else [layout.unpad(prediction.agreement)]
     order = None if parts[0][1] is None else torch.cat([index for _, index in parts if index is not None]).argsort()
     best_array = _restored(best, order)
     score_arrays = [_restored(list(field), order) for field in zip(*scores, strict=True)]
+    agreed = _restored(agreement, order) if agreement else None
     ends = numpy.cumsum(lengths)
     slices = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
-    return [UnitScores([field[part] for field in score_arrays], best_array[part]) for part in slices]
+    return [
+        UnitScores([field[part] for field in score_arrays], best_array[part], None if agreed is None else agreed[part]) for part in slices
+    ]
 
 
 def _prediction(module: Any, states: Tensor, mask: Tensor, want_scores: bool) -> Prediction:

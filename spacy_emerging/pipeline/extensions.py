@@ -13,6 +13,9 @@ from . import constituents
 LABEL_SCORE = "label_score"
 """`token._.label_score`: probability of the token's predicted labels, where `store_scores` is on."""
 
+LABEL_AGREEMENT = "label_agreement"
+"""`token._.label_agreement`: share of a decoder's samples that have all of the token's predicted labels, where it takes several."""
+
 GRAPH = "graph"
 """`doc._.graph`: arcs as (head, dependent, label), words counted from 1 through the Doc, head 0 = root; None: not annotated.
 
@@ -25,13 +28,14 @@ OF_SPANS = {"constituents": constituents.constituents, "labels": constituents.la
 
 def ensure_extensions() -> None:
     """Registers the custom attributes, once. What another package has registered under the same name stays its own."""
-    if not Token.has_extension(LABEL_SCORE):
-        Token.set_extension(LABEL_SCORE, default=None)
+    for name in (LABEL_SCORE, LABEL_AGREEMENT):
+        if not Token.has_extension(name):
+            Token.set_extension(name, default=None)
     if not Doc.has_extension(GRAPH):
         Doc.set_extension(GRAPH, getter=graph_arcs, setter=set_graph)
-    for name, getter in OF_SPANS.items():
-        if not Span.has_extension(name):
-            Span.set_extension(name, getter=getter)
+    for of_spans, getter in OF_SPANS.items():
+        if not Span.has_extension(of_spans):
+            Span.set_extension(of_spans, getter=getter)
 
 
 def set_graph(doc: Doc, arcs: Iterable[Arc] | None) -> None:

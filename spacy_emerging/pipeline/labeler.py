@@ -15,7 +15,8 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 
 from ..errors import LabelError, ModelDataError
 from ..linearizations.base import Decoded, Linearization
-from ..types import UnitScores
+from ..types import LEVEL, UnitScores
+from .agreement import Agreement
 from .corpora import hint, refuse_stock_cuts, sample_docs
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, checked_labels, fields_of
@@ -221,7 +222,8 @@ class Labeler(CheckedPipe):
             self.finish_update(sgd)
         losses[self.name] += loss.value
         for key, value in loss.logged.items():
-            losses[f"{self.name}.{key}"] = losses.get(f"{self.name}.{key}", 0.0) + value
+            summed = 0.0 if key.endswith(LEVEL) else losses.get(f"{self.name}.{key}", 0.0)
+            losses[f"{self.name}.{key}"] = summed + value
 
     # Prediction
 
@@ -252,7 +254,9 @@ class Labeler(CheckedPipe):
                 Decision(unit, structure, self._confidence(unit_scores, structure))
                 for unit, unit_scores, (structure, _) in zip(prediction.units, placed, decoded, strict=True)
             ]
+            agreement = Agreement(doc, prediction)
             self.task.annotate(doc, decisions)
+            agreement.write(doc)
 
     def _placed(self, doc: Doc, prediction: DocPrediction) -> list[UnitScores]:
         """Per unit the scores of those tokens that its structure is made of."""
