@@ -6,7 +6,7 @@
 Letters: B sequences, L tokens, H heads, N keys and P values of a head, Q tokens of a chunk (a power of 2), S = B x chunks.
 Causal: padding belongs at the end, where it influences no token.
 
-Inside a chunk y is the product of v with a matrix of scores (the paper's surrogate attention, section 3.4),
+Inside a chunk y is the product of v with a matrix of scores (the paper's surrogate attention),
 
     score[i, j] = sum over keys of q[i] k[j] cos(turn[i] - turn[j]) decay(j, i)      for j up to i,
 
