@@ -59,7 +59,7 @@ def teach(judge: Judge, lesson: Lesson, reading: str, smoothing: float) -> tuple
         of_gold = judge(lesson.gold)[judged]
         truth = torch.cat([torch.ones_like(of_gold), torch.zeros_like(verdicts)]).bool()
         verdicts = torch.cat([of_gold, verdicts])
-    loss = functional.binary_cross_entropy_with_logits(verdicts, truth * (1 - smoothing), reduction="sum")
+    loss = functional.binary_cross_entropy_with_logits(verdicts, truth.to(verdicts) * (1 - smoothing), reduction="sum")
     return loss, _tally(verdicts > 0, truth, right[judged])
 
 
