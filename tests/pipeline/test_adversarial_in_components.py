@@ -1,0 +1,173 @@
+"""`AdversarialDecoder` in components: learned by heart, frozen, logged, saved, and stable over hundreds of updates."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from spacy.language import Language
+from spacy.training import Example
+from thinc.api import Adam
+
+from spacy_emerging.corpus.conllu import read_conllu
+from spacy_emerging.decoders.adversarial import Adversarial
+from spacy_emerging.pipeline.logger import ConsoleLogger
+
+from .cases import CASES, ENCODE, TOK2VEC, Case, blank, by_representative_case, labeler_model, train
+from .conftest import copied
+from .corpus import bare
+
+CASE = {case.id: case for case in CASES}
+BIO = {"linearization": {"@linearizations": "spacy-emerging.SpanTags.v1", "scheme": "bio"}}
+PLANES = {"linearization": {"@linearizations": "spacy-emerging.BracketingDependency.v1", "planes": 2}}
+SAMPLE = Path(__file__).parents[2] / "assets" / "sample" / "train.conllu"
+
+
+def model(tok2vec: dict[str, Any] = TOK2VEC, **settings: Any) -> dict[str, Any]:
+    return labeler_model(tok2vec, {"@architectures": "spacy-emerging.AdversarialDecoder.v1", **settings})
+
+
+def started(case: Case, settings: dict[str, Any] | None = None, **decoder: Any) -> tuple[Language, list[Example]]:
+    """A pipeline with this decoder, ready to be trained, and the small corpus."""
+    nlp = blank()
+    case.prepare(nlp)
+    data = case.examples(nlp.vocab)
+    nlp.add_pipe(case.factory, name="labeler", config={"model": model(**decoder), **case.settings, **(settings or {})})
+    nlp.initialize(lambda: data)
+    return nlp, data
+
+
+def decoder_of(nlp: Language) -> Adversarial:
+    return nlp.get_pipe("labeler").model.get_ref("decoder").shims[0].module
+
+
+@by_representative_case
+def test_learns_its_corpus_by_heart(case: Case) -> None:
+    nlp, data = started(case)
+    train(nlp, data)
+    answers = [case.read(nlp(bare(example.reference))) for example in data]
+    assert answers == [case.read(example.reference) for example in data]
+    loaded = copied(nlp)
+    assert [case.read(loaded(bare(example.reference))) for example in data] == answers
+
+
+def test_correctness_is_learned_too() -> None:
+    nlp, data = started(CASE["parser"], PLANES, reading="correctness", discriminator_steps=2, gradient_penalty=0.1)
+    train(nlp, data)
+    for example in data:
+        assert CASE["parser"].read(nlp(bare(example.reference))) == CASE["parser"].read(example.reference)
+
+
+def test_frozen_component_trains_no_discriminator() -> None:
+    nlp, data = started(CASE["tag"])
+    before = nlp.get_pipe("labeler").model.to_bytes()
+    nlp.update(data, sgd=Adam(0.03), exclude=["labeler"], annotates=["labeler"])
+    assert nlp.get_pipe("labeler").model.to_bytes() == before
+
+
+def test_model_saved_without_its_discriminator_is_trained_on(tmp_path: Path) -> None:
+    # given a trained pipeline on disk, without the discriminator
+    nlp, data = started(CASE["tag"], keep_discriminator=False)
+    train(nlp, data)
+    nlp.to_disk(tmp_path / "slim")
+    assert b"discriminator." not in (tmp_path / "slim" / "labeler" / "model").read_bytes()
+    # when it is loaded
+    loaded = blank().from_config(nlp.config).from_disk(tmp_path / "slim")
+    # then it predicts the same
+    texts = [example.reference.text for example in data]
+    assert [CASE["tag"].read(doc) for doc in loaded.pipe(texts)] == [CASE["tag"].read(doc) for doc in nlp.pipe(texts)]
+    # and learns on, with a discriminator drawn anew that gives its opinion
+    losses: dict[str, float] = {}
+    loaded.update(data, sgd=loaded.resume_training(), losses=losses)
+    assert losses["labeler.discriminator"] > 0.0
+
+
+def test_losses_are_summed_and_accuracy_is_the_latest() -> None:
+    nlp, data = started(CASE["tag"])
+    losses: dict[str, float] = {}
+    alone: list[dict[str, float]] = []
+    for _ in range(3):
+        one: dict[str, float] = {}
+        nlp.update(data, sgd=Adam(0.01), losses=one)
+        for key, value in one.items():
+            losses[key] = losses.get(key, 0.0) + value
+        alone.append(one)
+    again, data = started(CASE["tag"])
+    together: dict[str, float] = {}
+    for _ in range(3):
+        again.update(data, sgd=Adam(0.01), losses=together)
+    for key in ("labeler", "labeler.generator", "labeler.discriminator"):
+        assert together[key] == pytest.approx(losses[key], rel=1e-5)
+    assert together["labeler.discriminator_accuracy"] == alone[-1]["labeler.discriminator_accuracy"] <= 1.0
+
+
+def test_the_console_logger_shows_both_losses_and_the_accuracy() -> None:
+    nlp, data = started(CASE["tag"])
+    nlp.config["training"]["score_weights"] = {"tag_acc": 1.0}
+    losses: dict[str, float] = {}
+    nlp.update(data, sgd=Adam(0.01), losses=losses)
+    printed = io.StringIO()
+    log, _ = ConsoleLogger()(nlp, printed, io.StringIO())
+    log({"epoch": 0, "step": 1, "losses": losses, "other_scores": {"tag_acc": 0.5}, "score": 0.5})
+    row = printed.getvalue().splitlines()[-1]
+    for key in ("generator", "discriminator", "discriminator_accuracy"):
+        assert f"labeler.{key}={losses[f'labeler.{key}']:.2f}" in row
+
+
+def test_two_processes_predict_what_one_does() -> None:
+    nlp, data = started(CASE["ner"], BIO)
+    texts = [example.reference.text for example in data] * 3
+    alone = [CASE["ner"].read(doc) for doc in nlp.pipe(texts)]
+    assert [CASE["ner"].read(doc) for doc in nlp.pipe(texts, n_process=2, batch_size=4)] == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reading", ["critic", "correctness"])
+@pytest.mark.parametrize(("name", "settings"), [("tag", {}), ("ner", BIO), ("parser", PLANES)])
+def test_five_hundred_updates_on_a_tiny_corpus_without_collapse(name: str, settings: dict[str, Any], reading: str) -> None:
+    nlp, data = started(CASE[name], settings, reading=reading)
+    optimizer, accuracies = Adam(0.01), []
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        for _ in range(500):
+            losses = nlp.update(data, sgd=optimizer, losses={})
+            assert all(numpy.isfinite(value) for value in losses.values())
+            accuracies.append(losses["labeler.discriminator_accuracy"])
+    assert [str(warning.message) for warning in given if "collapse" in str(warning.message)] == []
+    # as long as there was something to tell, the discriminator told it
+    assert max(accuracies) > 0.55
+    # and in the end the labeler, which knows its corpus, draws hardly a label that is not gold
+    assert nlp.evaluate(data)[CASE[name].scores[0]] == 1.0
+    assert decoder_of(nlp).watch.total.wrong < 0.05 * decoder_of(nlp).watch.total.generated
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("factory", "settings", "scores"),
+    [
+        ("emerging_tagger", {}, ["tag_acc"]),
+        ("emerging_ner", BIO, ["ents_f"]),
+        ("emerging_parser", PLANES, ["dep_uas", "dep_las"]),
+    ],
+)
+def test_fifty_sentences_of_the_sample_corpus_are_learned_by_heart(factory: str, settings: dict[str, Any], scores: list[str]) -> None:
+    nlp = blank()
+    references = list(islice(read_conllu(SAMPLE, nlp.vocab), 5))
+    assert sum(len(list(doc.sents)) for doc in references) >= 50
+    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 64, "attrs": ["NORM"], "rows": [1000], "include_static_vectors": False}
+    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": {**ENCODE, "width": 64}}
+    nlp.add_pipe(factory, config={"model": model(tok2vec), **settings})
+    data = [Example(bare(reference), reference) for reference in references]
+    nlp.initialize(lambda: data)
+    optimizer = Adam(0.01)
+    for _ in range(60):
+        nlp.update(data, sgd=optimizer)
+
+    found = nlp.evaluate([Example(bare(reference), reference) for reference in references])
+
+    assert {score: found[score] for score in scores if found[score] < 0.99} == {}
