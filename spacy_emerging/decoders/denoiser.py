@@ -39,8 +39,8 @@ class Condition(NamedTuple):
 class Denoiser(nn.Module):
     """Noisy bits, token states and times to O outputs per token.
 
-    width: D of the states. bits: M. outputs: O. hidden: W, even. depth: blocks. heads: falls to the largest divisor of W.
-    self_conditioning: also reads an earlier estimate of the bits.
+    width: D of the states. hidden: units of the layer that reads them. bits: M. outputs: O. inner: W, even. depth: blocks.
+    heads: falls to the largest divisor of W. self_conditioning: also reads an earlier estimate of the bits.
 
     Published: adaptive LayerNorm with gates, whose weights and the output's are zero at first; fixed sinusoidal positions; a norm on the
     condition. Ours: states and times modulate separately, in a sum, so that the states' part is computed once for all steps;
@@ -49,33 +49,46 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self, width: int, bits: int, outputs: int, hidden: int, depth: int, heads: int, dropout: float, self_conditioning: bool
+        self,
+        width: int,
+        hidden: int,
+        bits: int,
+        outputs: int,
+        inner: int,
+        depth: int,
+        heads: int,
+        dropout: float,
+        self_conditioning: bool,
     ) -> None:
         super().__init__()
-        self.hidden, self.parts = hidden, 6 * depth + 2
+        self.inner, self.parts = inner, 6 * depth + 2
         self.state = nn.Linear(width, hidden)
         self.state_norm = nn.LayerNorm(hidden)
         self.readout = nn.Linear(hidden, outputs)
-        self.noisy = nn.Linear(bits, hidden)
-        self.earlier = nn.Linear(bits, hidden, bias=False) if self_conditioning else None
-        self.time = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
-        self.state_modulation = _zero(nn.Linear(hidden, self.parts * hidden))
-        self.time_modulation = _zero(nn.Linear(hidden, self.parts * hidden, bias=False))
-        self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(depth))
-        self.output = _zero(nn.Linear(hidden, outputs, bias=False))
+        self.noisy = nn.Linear(bits, inner)
+        self.earlier = nn.Linear(bits, inner, bias=False) if self_conditioning else None
+        self.time = nn.Sequential(nn.Linear(inner, inner), nn.SiLU(), nn.Linear(inner, inner), nn.SiLU())
+        self.state_modulation = _zero(nn.Linear(hidden, self.parts * inner))
+        self.time_modulation = _zero(nn.Linear(inner, self.parts * inner, bias=False))
+        with torch.no_grad():
+            self.state_modulation.bias.view(self.parts, inner)[[*range(0, self.parts, 3)]] = (
+                1.0  # what scales norms, so that it need not be added to 1
+            )
+        self.blocks = nn.ModuleList(Block(inner, heads, dropout) for _ in range(depth))
+        self.output = _zero(nn.Linear(inner, outputs, bias=False))
         self.dropout = nn.Dropout(dropout)
 
     def condition(self, tokens: Tensor, layout: Layout) -> Condition:
         """From (T, D) token states, end to end."""
         hidden = self.dropout(functional.silu(self.state_norm(project(tokens, self.state))))
-        positions = waves(torch.arange(layout.longest, device=tokens.device), self.hidden).to(hidden.dtype)
+        positions = waves(torch.arange(layout.longest, device=tokens.device), self.inner).to(hidden.dtype)
         return Condition(
             layout, project(hidden, self.readout), project(hidden, self.state_modulation), positions.index_select(0, layout.position)
         )
 
     def times(self, times: Tensor) -> Tensor:
         """(N,) times from 0 to 1,000 to (N, parts * W): what each of them does to the blocks."""
-        return self.time_modulation(self.time(waves(times, self.hidden).to(self.time_modulation.weight.dtype)))
+        return self.time_modulation(self.time(waves(times, self.inner).to(self.time_modulation.weight.dtype)))
 
     def forward(self, noisy: Tensor, earlier: Tensor | None, times: Tensor, condition: Condition) -> Tensor:
         """Noisy bits (S, T, M) of S samples, an earlier estimate or None (zeros), and `times` (T, parts * W) or (1, ...) to (S, T, O)."""
@@ -124,7 +137,7 @@ WIDENING = 2
 
 
 def _modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return torch.addcmul(shift, functional.layer_norm(x, x.shape[-1:]), 1 + scale)
+    return torch.addcmul(shift, functional.layer_norm(x, x.shape[-1:]), scale)
 
 
 def _zero(layer: nn.Linear) -> nn.Linear:

@@ -36,9 +36,10 @@ def DiffusionDecoder(
     self_conditioning: bool = False,
     structured: bool = False,
     mean_field_rounds: int = 3,
-    denoiser_width: int = 128,
+    hidden_width: int = 128,
+    denoiser_width: int = 64,
     denoiser_depth: int = 2,
-    heads: int = 4,
+    heads: int = 2,
     search: str = "linearization",
     dropout: float = 0.0,
     seed: int = 0,
@@ -50,7 +51,7 @@ def DiffusionDecoder(
 
     bits (str): "index": a label's number in binary. "linearization": the bits of a bit encoding themselves, so that a wrong bit is a
     small error; fields without bits keep the number.
-    target (str): What the network predicts: "x0", the bits (DiffusionSL), or "noise", which wants an `snr_scale` of 1 and 10 or more steps.
+    target (str): What the network predicts: "x0", the bits (DiffusionSL), or "noise", for which an `snr_scale` of 1 is recommended.
     loss (str): Of target "x0": "cross_entropy" of the bits (ours: the same answer is best, and it bears higher learning rates), or their
     "squared" error (published). Of the noise it is always the squared error, of a chain the cross-entropy of its labels.
     schedule (str): How fast noise covers the bits: "linear" (DiffusionSL), "cosine" or "sigmoid".
@@ -63,7 +64,8 @@ def DiffusionDecoder(
     self_conditioning (bool): The network also sees its previous estimate [Chen et al. 2023, Analog Bits], in half of the updates.
     structured (bool): The network scores labels of a chain, which is inferred by mean field [arXiv 2606.18856].
     mean_field_rounds (int): Updates of the chain's beliefs. Our default; recommended 1 to 5.
-    denoiser_width (int): W, even. Our default; recommended 64 to 256. Published: 768.
+    hidden_width (int): Units of the layer that reads the states. Our default; recommended 64 to the encoder's width.
+    denoiser_width (int): W, even. Our default; recommended 32 to 256. Published: 768.
     denoiser_depth (int): Blocks; 0 is none. Our default; recommended 1 to 6. Published: 6.
     heads (int): Attention heads; fall to the largest divisor of W. Our default; published: 8.
     search (str): "linearization" lets the linearization search over the probabilities; "decoder" decodes the labels that were sampled.
@@ -83,7 +85,15 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[str, str, objec
     """Settings and how they are checked."""
     for setting, known in CHOICES.items():
         yield setting, partial(check_choice, choices=known)
-    for setting, at_least in {"times": 2, "samples": 1, "mean_field_rounds": 1, "denoiser_depth": 0, "heads": 1, "seed": 0}.items():
+    for setting, at_least in {
+        "times": 2,
+        "samples": 1,
+        "hidden_width": 1,
+        "mean_field_rounds": 1,
+        "denoiser_depth": 0,
+        "heads": 1,
+        "seed": 0,
+    }.items():
         yield setting, partial(check_whole, at_least=at_least)
     yield "steps", partial(check_whole, at_most=settings.times)
     yield "denoiser_width", partial(check_whole, at_least=2, even=True)

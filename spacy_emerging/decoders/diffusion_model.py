@@ -36,6 +36,7 @@ class Settings(NamedTuple):
     self_conditioning: bool
     structured: bool
     mean_field_rounds: int
+    hidden_width: int
     denoiser_width: int
     denoiser_depth: int
     heads: int
@@ -59,6 +60,7 @@ class Diffusion(nn.Module):
         self.target = _target(self.tags, settings)
         self.denoiser = Denoiser(
             width,
+            settings.hidden_width,
             self.tags.bits,
             self.target.outputs,
             settings.denoiser_width,
@@ -95,16 +97,15 @@ class Diffusion(nn.Module):
         time = (share * self.settings.times).long().clamp(max=self.settings.times - 1) + 1  # 1 to T
         bits, known = self.tags.encode(ids)
         left = self._left(time, bits)[:, None]
-        noisy = noised(self.settings.snr_scale * bits, noise, left)[None]
+        noisy = Noisy(noised(self.settings.snr_scale * bits, noise, left)[None], left, layout)
         condition = self.denoiser.condition(tokens, layout)
         modulation = self._modulation(time)
         earlier = None
         if self.settings.self_conditioning and common < 0.5:
             with torch.no_grad():
-                output = _float(self.denoiser(noisy, None, modulation, condition))
-                earlier = self._clean(output, Noisy(noisy, left, layout))
-        output = _float(self.denoiser(noisy, earlier, modulation, condition))[0]
-        total = self.target.loss(output, Gold(ids, bits, known, noise), layout)
+                earlier = self._clean(_float(self.denoiser(noisy.bits, None, modulation, condition)), noisy)
+        output = _float(self.denoiser(noisy.bits, earlier, modulation, condition))
+        total = self.target.loss(output, Gold(ids, bits, known, noise), noisy)
         return LossOutput(total, int((ids >= 0).any(dim=1).sum()), {})
 
     def _frozen_draws(self, layout: Layout) -> Tensor:

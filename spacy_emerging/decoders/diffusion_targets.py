@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.layout import Layout
-from ..kernels.diffusion import without
+from ..kernels.diffusion import parted
 from .bit_tags import BitTags
 from .mean_field import MeanFieldChain
 
@@ -40,9 +40,9 @@ class CleanBits(nn.Module):
         self.tags = tags
         self.outputs = tags.bits
 
-    def loss(self, output: Tensor, gold: Gold, layout: Layout) -> Tensor:
+    def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
         """Squared error of the known bits, in units of half the distance between the two values of a bit, summed."""
-        return functional.mse_loss(output[gold.known], gold.bits[gold.known], reduction="sum")
+        return functional.mse_loss(output[0][gold.known], gold.bits[gold.known], reduction="sum")
 
     def bits(self, output: Tensor, noisy: Noisy) -> Tensor:
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
@@ -59,9 +59,9 @@ class LikelyBits(CleanBits):
     error; but as in a softmax, one very wrong bit pulls no harder than a wrong one, so that training bears high learning rates. Ours.
     """
 
-    def loss(self, output: Tensor, gold: Gold, layout: Layout) -> Tensor:
+    def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
         """Cross-entropy in nats of the known bits, summed."""
-        return functional.softplus(-output[gold.known] * gold.bits[gold.known]).sum()
+        return functional.softplus(-output[0][gold.known] * gold.bits[gold.known]).sum()
 
     def bits(self, output: Tensor, noisy: Noisy) -> Tensor:
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
@@ -69,19 +69,24 @@ class LikelyBits(CleanBits):
 
 
 class NoiseInBits(CleanBits):
-    """The outputs are the noise, in the squared error: target "noise", the original denoising objective (arXiv 2006.11239, eq. 14)."""
+    """The outputs tell the noise, in the squared error: target "noise", the original denoising objective (arXiv 2006.11239, eq. 14).
+
+    Ours: what the network says is turned by the time into the noise and into the bits (`parted`), so that the bits are known well
+    even where little is left of them, and a single step will do.
+    """
 
     def __init__(self, tags: BitTags, snr_scale: float) -> None:
         super().__init__(tags)
         self.snr_scale = snr_scale
 
-    def loss(self, output: Tensor, gold: Gold, layout: Layout) -> Tensor:
+    def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
         """Squared error of the noise in known bits, summed."""
-        return functional.mse_loss(output[gold.known], gold.noise[gold.known], reduction="sum")
+        _, noise = parted(noisy.bits, output, noisy.left)
+        return functional.mse_loss(noise[0][gold.known], gold.noise[gold.known], reduction="sum")
 
     def bits(self, output: Tensor, noisy: Noisy) -> Tensor:
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
-        return without(output, noisy.bits, noisy.left) / self.snr_scale
+        return parted(noisy.bits, output, noisy.left)[0] / self.snr_scale
 
 
 class ChainLabels(nn.Module):
@@ -99,10 +104,10 @@ class ChainLabels(nn.Module):
         self.outputs = sum(self.labels)
         self.chains: Sequence[MeanFieldChain] = nn.ModuleList(MeanFieldChain(labels, rounds) for labels in self.labels)  # type: ignore[assignment]
 
-    def loss(self, output: Tensor, gold: Gold, layout: Layout) -> Tensor:
+    def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
         """Cross-entropy in nats of annotated labels, summed over fields and tokens."""
         total = output.new_zeros(())
-        for f, beliefs in enumerate(self._log_beliefs(output[None], layout)):
+        for f, beliefs in enumerate(self._log_beliefs(output, noisy.layout)):
             total = total + functional.nll_loss(beliefs[0], gold.ids[:, f], reduction="sum", ignore_index=-1)
         return total
 

@@ -49,9 +49,13 @@ def noised(signal: Tensor, noise: Tensor, left: Tensor) -> Tensor:
     return left.sqrt() * signal + (1 - left).sqrt() * noise
 
 
-def without(noise: Tensor, noisy: Tensor, left: Tensor) -> Tensor:
-    """The signal, if this is the noise in it: `noised` solved for its first argument."""
-    return (noisy - (1 - left).sqrt() * noise) / left.sqrt()
+def parted(noisy: Tensor, velocity: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+    """Signal and noise, from their mixture and the velocity with which it turns from noise to signal (arXiv 2202.00512, appendix D).
+
+    The velocity is `left.sqrt() * noise - (1 - left).sqrt() * signal`. Unlike the noise, it tells the signal at every time without
+    dividing by what is left of it.
+    """
+    return left.sqrt() * noisy - (1 - left).sqrt() * velocity, (1 - left).sqrt() * noisy + left.sqrt() * velocity
 
 
 def time_grid(times: int, steps: int) -> list[int]:

@@ -21,7 +21,7 @@ from ..structures import ConstituencyTree
 from ..types import LabelTuple
 from .alignment import reference_units
 from .defaults import MODEL
-from .extensions import LABEL_SCORE, ensure_extensions
+from .extensions import LABEL_SCORE
 from .labeler import Labeler
 from .model import Cut
 from .task import Decision, Gold, Task, given_sentences
@@ -118,5 +118,4 @@ def make_constituency(
     """
     if not CHAINS & set(linearization.fields):
         raise SettingError(f"{name}: setting 'linearization' must be a constituency encoding, not {type(linearization).__name__}.")
-    ensure_extensions()
     return Labeler(nlp.vocab, model, name, ConstituencyTask(linearization), store_scores=store_scores, scorer=scorer)

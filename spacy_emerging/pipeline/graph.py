@@ -21,7 +21,7 @@ from ..structures import DependencyGraph
 from ..types import LabelTuple
 from .alignment import reference_units
 from .defaults import MODEL
-from .extensions import LABEL_SCORE, ensure_extensions
+from .extensions import LABEL_SCORE
 from .labeler import Labeler
 from .model import Cut, Unit
 from .task import Decision, Gold, Task, given_sentences
@@ -131,5 +131,4 @@ def make_graph(
     """
     if not isinstance(linearization, GraphLabels):
         raise SettingError(f"{name}: setting 'linearization' must be a graph encoding, not {type(linearization).__name__}.")
-    ensure_extensions()
     return Labeler(nlp.vocab, model, name, GraphTask(linearization), store_scores=store_scores, scorer=scorer)

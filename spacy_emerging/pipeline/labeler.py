@@ -18,6 +18,7 @@ from ..linearizations.base import Decoded, Linearization
 from ..types import LEVEL, UnitScores
 from .agreement import Agreement
 from .corpora import hint, refuse_stock_cuts, sample_docs
+from .extensions import ensure_extensions
 from .gold import GoldCache, start_ids
 from .labels import LabelIndex, checked_labels, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
@@ -48,6 +49,7 @@ class Labeler(CheckedPipe):
         scorer: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(vocab, model, name)
+        ensure_extensions()
         self.task = task
         self.store_scores = store_scores
         self.scorer = scorer

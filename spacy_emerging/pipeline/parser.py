@@ -19,7 +19,7 @@ from ..linearizations.dependency.pseudo_projective import read as read_relation
 from ..structures import DependencyTree
 from .blanks import BLANK_DEPREL, blanks_of, governors, settled_starts, without_starts, words_of
 from .defaults import MODEL
-from .extensions import LABEL_SCORE, ensure_extensions
+from .extensions import LABEL_SCORE
 from .labeler import Labeler
 from .model import Cut, Unit, units_from_starts
 from .parse_gold import TAG_FIELD, Parse, sentence_labels
@@ -133,5 +133,4 @@ def make_parser(
     """
     if "deprel" not in linearization.fields:
         raise SettingError(f"{name}: setting 'linearization' must be a dependency encoding, not {type(linearization).__name__}.")
-    ensure_extensions()
     return Labeler(nlp.vocab, model, name, ParserTask(linearization), store_scores=store_scores, scorer=scorer)

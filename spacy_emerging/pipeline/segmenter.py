@@ -21,7 +21,7 @@ from ..structures import Segments
 from ..types import LabelTuple
 from .characters import pieces
 from .defaults import MODEL
-from .extensions import LABEL_SCORE, ensure_extensions
+from .extensions import LABEL_SCORE
 from .labeler import Labeler
 from .model import Cut, units_from_starts
 from .task import Decision, Gold, Task, whole
@@ -181,5 +181,4 @@ def make_segmenter(
     """
     if not isinstance(linearization, SegmentTags):
         raise SettingError(f"{name}: setting 'linearization' must be a spacy-emerging.SegmentTags.v1, not {type(linearization).__name__}.")
-    ensure_extensions()
     return Labeler(nlp.vocab, model, name, SegmenterTask(linearization), store_scores=store_scores, scorer=scorer)

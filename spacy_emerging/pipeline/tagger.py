@@ -16,7 +16,7 @@ from thinc.api import Model
 from ..errors import LabelError, SettingError
 from ..linearizations.token_tags import TokenTags
 from .defaults import MODEL
-from .extensions import LABEL_SCORE, ensure_extensions
+from .extensions import LABEL_SCORE
 from .labeler import Labeler
 from .task import Decision, Gold, Task, aligned, whole
 
@@ -206,7 +206,6 @@ def make_tagger(
     store_scores (bool): Keep each token's probability in `token._.label_score`.
     scorer (Optional[Callable]): Replaces the scores tag_acc, pos_acc, morph_acc, morph_per_feat, <extension>_acc.
     """
-    ensure_extensions()
     for attribute in attributes:
         if attribute.startswith("_.") and not Token.has_extension(attribute[2:]):
             Token.set_extension(attribute[2:], default=None)

@@ -1,0 +1,155 @@
+"""`DiffusionDecoder` in components: learned by heart, saved, seeded, and how far its samples agree."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Adam
+
+from spacy_emerging.corpus.conllu import read_conllu
+from spacy_emerging.decoders.denoiser import Denoiser
+from spacy_emerging.encoders.lstm import LSTM
+
+from .cases import CASES, ENCODE, TOK2VEC, Case, blank, initialized, labeler_model, train
+from .conftest import copied
+from .corpus import bare
+
+CASE = {case.id: case for case in CASES}
+BIO = {"linearization": {"@linearizations": "spacy-emerging.SpanTags.v1", "scheme": "bio"}}
+PLANES = {"linearization": {"@linearizations": "spacy-emerging.BracketingDependency.v1", "planes": 2}}
+SEVEN_BITS = {"linearization": {"@linearizations": "spacy-emerging.SevenBitDependency.v1"}}
+SAMPLE = Path(__file__).parents[2] / "assets" / "sample" / "train.conllu"
+
+
+def diffusion_model(tok2vec: dict[str, Any] = TOK2VEC, **settings: Any) -> dict[str, Any]:
+    return labeler_model(tok2vec, {"@architectures": "spacy-emerging.DiffusionDecoder.v1", "denoiser_width": 16, **settings})
+
+
+def learned(case: Case, decoder: dict[str, Any], **settings: Any) -> tuple[Language, list[Example]]:
+    """A pipeline with this decoder that was trained on the small corpus."""
+    nlp, data = initialized(case, model=diffusion_model(**decoder), **settings)
+    train(nlp, data)
+    return nlp, data
+
+
+SETTINGS: list[Any] = [
+    pytest.param("tag+pos+morph", {"steps": 5}, {}, id="tagger-of-three-fields"),
+    pytest.param("tag", {"loss": "squared", "schedule": "cosine"}, {}, id="squared-error"),
+    pytest.param("tag", {"target": "noise", "snr_scale": 1.0, "steps": 20, "sampler": "ancestral"}, {}, id="noise"),
+    pytest.param("ner", {"self_conditioning": True, "steps": 3}, BIO, id="bio"),
+    pytest.param("ner", {"structured": True, "steps": 2}, {}, id="bilou-by-mean-field"),
+    pytest.param("parser", {"search": "decoder"}, PLANES, id="brackets"),
+    pytest.param("parser", {"bits": "linearization"}, SEVEN_BITS, id="seven-bits-as-they-are"),
+    pytest.param("graph-bits", {"bits": "linearization", "samples": 3}, {}, id="bits-of-graphs"),
+    pytest.param("segmenter", {"samples": 2}, {}, id="segmenter"),
+]
+
+
+@pytest.mark.parametrize(("name", "decoder", "settings"), SETTINGS)
+def test_learns_its_corpus_by_heart(name: str, decoder: dict[str, Any], settings: dict[str, Any]) -> None:
+    case = CASE[name]
+    nlp, data = learned(case, decoder, **settings)
+    for example in data:
+        assert case.read(nlp(bare(example.reference))) == case.read(example.reference)
+    loaded = copied(nlp)
+    assert [case.read(loaded(bare(example.reference))) for example in data] == [case.read(e.reference) for e in data]
+
+
+def test_saved_pipeline_says_the_same(tmp_path: Path) -> None:
+    # given a pipeline that is unsure, so that any other noise would show
+    nlp, data = initialized(CASE["ner"], model=diffusion_model(samples=4, steps=3), store_scores=True)
+    train(nlp, data, steps=4)
+    nlp.to_disk(tmp_path)
+    loaded = copied(nlp).from_disk(tmp_path)
+    for example in data:
+        one, other = nlp(bare(example.reference)), loaded(bare(example.reference))
+        assert CASE["ner"].read(one) == CASE["ner"].read(other)
+        assert [token._.label_agreement for token in one] == [token._.label_agreement for token in other]
+
+
+def test_two_seeded_trainings_are_equal() -> None:
+    first, second = (learned(CASE["tag"], {"self_conditioning": True})[0].get_pipe("labeler").model.to_bytes() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("name", ["tag+pos+morph", "ner", "spans", "parser", "graph", "constituency", "segmenter"])
+def test_agreement_of_samples_is_written_for_every_task(name: str) -> None:
+    nlp, data = initialized(CASE[name], model=diffusion_model(samples=4, steps=2))
+    for example in data:
+        doc = nlp(bare(example.reference))
+        assert all(0 < token._.label_agreement <= 1 for token in doc)
+    if name == "parser":  # its units are sentences
+        doc = nlp(Doc.from_docs([bare(example.reference) for example in data]))
+        assert None not in [token._.label_agreement for token in doc]
+
+
+def test_one_sample_has_nothing_to_agree_with() -> None:
+    nlp, data = initialized(CASE["tag"], model=diffusion_model())
+    assert {token._.label_agreement for token in nlp(bare(data[0].reference))} == {None}
+
+
+def test_joined_token_is_as_sure_as_its_least_sure_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a trained segmenter, and samples that agree less from character to character
+    nlp, data = learned(CASE["segmenter"], {"samples": 2})
+    pipe = nlp.get_pipe("labeler")
+    predict = pipe.predict
+
+    def less_and_less(docs: Any) -> Any:
+        found = predict(docs)
+        for prediction in found:
+            prediction.scores[:] = [unit._replace(agreement=1 / (1 + numpy.arange(len(unit.best)))) for unit in prediction.scores]
+        return found
+
+    monkeypatch.setattr(pipe, "predict", less_and_less)
+    doc = nlp(bare(data[0].reference))
+    assert any(len(token) > 1 for token in doc)
+    ends = [token.idx + len(token) for token in doc]
+    assert [token._.label_agreement for token in doc] == pytest.approx([1 / end for end in ends])
+
+
+def test_encoder_runs_once_per_doc_however_many_steps() -> None:
+    nlp, data = initialized(CASE["tag"], model=diffusion_model(steps=6, samples=2))
+    calls: list[str] = []
+    for node in nlp.get_pipe("labeler").model.walk():
+        for layer in node.shims[0].module.modules() if node.shims and node.name != "sentence_starts" else ():
+            if isinstance(layer, LSTM | Denoiser):
+                layer.register_forward_hook(lambda layer, *_: calls.append(type(layer).__name__))
+    nlp(bare(data[0].reference))
+    assert calls == ["LSTM"] + ["Denoiser"] * 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("factory", "settings", "scores"),
+    [
+        ("emerging_tagger", {}, ["tag_acc"]),
+        ("emerging_ner", BIO, ["ents_f"]),
+        ("emerging_parser", PLANES, ["dep_uas", "dep_las"]),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 10])
+def test_fifty_sentences_of_the_sample_corpus_are_learned_by_heart(
+    factory: str, settings: dict[str, Any], scores: list[str], steps: int
+) -> None:
+    nlp = blank()
+    references = list(islice(read_conllu(SAMPLE, nlp.vocab), 5))
+    assert sum(len(list(doc.sents)) for doc in references) >= 50
+    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 64, "attrs": ["NORM"], "rows": [1000], "include_static_vectors": False}
+    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": {**ENCODE, "width": 64}}
+    nlp.add_pipe(factory, config={"model": diffusion_model(tok2vec, denoiser_width=64, steps=steps), **settings})
+    data = [Example(bare(reference), reference) for reference in references]
+    nlp.initialize(lambda: data)
+    optimizer = Adam(0.01)
+    for _ in range(60):
+        nlp.update(data, sgd=optimizer)
+
+    found = nlp.evaluate([Example(bare(reference), reference) for reference in references])
+
+    assert {score: found[score] for score in scores if found[score] < 0.99} == {}
