@@ -16,10 +16,12 @@ from ..errors import SettingError, check_choice, check_number, check_whole
 from ..kernels.backend import BACKENDS
 from ..notices import Notices
 from .layout import Layout, buckets
+from .segments import can_stream, in_segments
 from .shim import TorchShim, shim_of
 
 MAX_BATCH_TOKENS = 8192
-"""Padded tokens that go through a sequence mixer at once. Our default; recommended 2,048 to 65,536 by memory."""
+"""Padded tokens that go through a sequence mixer at once. A longer sequence goes alone, and at prediction in segments of so many
+tokens, where the encoder can (`segments.py`). Our default; recommended 2,048 to 65,536 by memory."""
 
 TokenVectors = list[Floats2d]
 
@@ -118,14 +120,21 @@ def run_in_buckets(module: nn.Module, tokens: Tensor, lengths: list[int], max_ba
     """(T, D) to (T, D): the module over buckets of similar length, the tokens back in their places."""
     groups = buckets(lengths, max_batch_tokens)
     if len(groups) == 1:
-        return module(tokens, Layout([length for length in lengths if length], tokens.device)).to(tokens.dtype)
+        return _run(module, tokens, [length for length in lengths if length], max_batch_tokens).to(tokens.dtype)
     pieces = tokens.split(lengths)
-    done = [module(torch.cat([pieces[i] for i in group]), Layout([lengths[i] for i in group], tokens.device)) for group in groups]
+    done = [_run(module, torch.cat([pieces[i] for i in group]), [lengths[i] for i in group], max_batch_tokens) for group in groups]
     back: list[Tensor] = [tokens[:0]] * len(lengths)
     for group, output in zip(groups, done, strict=True):
         for i, piece in zip(group, output.to(tokens.dtype).split([lengths[i] for i in group]), strict=True):
             back[i] = piece
     return torch.cat(back)
+
+
+def _run(module: nn.Module, tokens: Tensor, lengths: list[int], max_batch_tokens: int) -> Tensor:
+    """The module over one bucket; at prediction in segments, where one sequence alone exceeds it."""
+    if len(tokens) > max_batch_tokens and len(lengths) == 1 and can_stream(module):
+        return in_segments(module, tokens, max_batch_tokens)
+    return module(tokens, Layout(lengths, tokens.device))
 
 
 def join(model: Model, arrays: TokenVectors) -> Tensor:

@@ -8,6 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+Carried = dict[str, tuple[Tensor, ...]]
+"""What the mixers of a layer remember of the segments before, by names of their own."""
+
 
 class Layout:
     """The shape of one batch of sequences of unequal length.
@@ -18,11 +21,14 @@ class Layout:
 
     lengths: tokens per sequence (B of them), each at least 1.
     device: where index tensors are made.
+    carried: None, or this is a segment of one long sequence: mixers start from the states that they find here, and leave here those
+    from which the next segment starts (see `segments.py`).
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu", carried: Carried | None = None) -> None:
         self.lengths = tuple(int(length) for length in lengths)
         self.device = torch.device(device)
+        self.carried = carried
         self.batch = len(self.lengths)
         self.longest = max(self.lengths, default=0)
         self.tokens = sum(self.lengths)

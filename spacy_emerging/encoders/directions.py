@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..bridge.layout import Layout
-from ..kernels.linear import project
+from ..bridge.segments import AHEAD, BACK, BOTH, Stage, token_wise
+from ..kernels.linear import linear, project
 from .parts import RMSNorm
 
 DIRECTIONS: tuple[str, ...] = ("concat", "alternate", "forward")
@@ -22,7 +24,7 @@ class Block(nn.Module):
     def run(blocks: Sequence[Any], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """Per block its stream (T, D) in its own reading order, to (T, D): the blocks of both directions mix tokens in one call.
 
-        layout: where the tokens of each stream lie.
+        layout: where the tokens of each stream lie; of a segment, what is carried into it and on to the next one.
         """
         raise NotImplementedError
 
@@ -42,6 +44,14 @@ class ConcatLayer(nn.Module):
         left, right = self.forward_block.run(blocks, [left, layout.flip(right)], layout)
         return torch.cat([left, layout.flip(right)], -1)
 
+    def stage(self) -> Stage:
+        """The layer over segments."""
+        return Stage(self._sides, BOTH)
+
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        maps = zip(streams, self.enter.weight.chunk(2), self.enter.bias.chunk(2), strict=True)
+        return self.forward_block.run([self.forward_block, self.backward_block], [linear(*parts) for parts in maps], layout)
+
 
 class FullLayer(nn.Module):
     """One block of the full width, which reads from left to right or, `backward`, each sequence from its end."""
@@ -55,6 +65,10 @@ class FullLayer(nn.Module):
         if not self.backward:
             return self.block.run([self.block], [tokens], layout)[0]
         return layout.flip(self.block.run([self.block], [layout.flip(tokens)], layout)[0])
+
+    def stage(self) -> Stage:
+        """The layer over segments."""
+        return Stage(partial(self.block.run, [self.block]), BACK if self.backward else AHEAD)
 
 
 class Stack(nn.Module):
@@ -80,3 +94,8 @@ class Stack(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, layout)
         return self.norm(tokens)
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        layers: list[Any] = list(self.layers)
+        return [*(layer.stage() for layer in layers), token_wise(self.norm)]

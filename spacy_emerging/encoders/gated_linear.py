@@ -16,7 +16,7 @@ from torch.nn import functional
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
 from ..errors import SettingError, check_number, check_whole
-from ..kernels.gated_linear import gated_linear
+from ..kernels.gated_linear import gated_linear, gated_linear_segment
 from ..kernels.linear import project
 from .directions import DIRECTIONS as DIRECTIONS
 from .directions import Block, Stack
@@ -71,13 +71,18 @@ class GatedLinearBlock(Block):
     @staticmethod
     def run(blocks: Sequence[Any], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """See Block."""
-        places = layout.doubled() if len(blocks) == 2 else layout
+        places, carried = layout.doubled() if len(blocks) == 2 else layout, layout.carried
         normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
         entered = [project(x, block.enter) for block, x in zip(blocks, normed, strict=True)]
         padded = places.pad(torch.cat(entered)).unflatten(-1, (MAPS, blocks[0].heads, -1))  # (B, L, 5, H, N)
         with torch.autocast(padded.device.type, enabled=False):
             q, k, v, magnitude, phase = padded.unbind(2)
-            mixed = places.unpad(gated_linear(q, k, v, magnitude, phase, blocks[0].chunk)).flatten(1)
+            if carried is None:
+                read = gated_linear(q, k, v, magnitude, phase, blocks[0].chunk)
+            else:
+                read, state = gated_linear_segment(q, k, v, magnitude, phase, blocks[0].chunk, *carried.get("state", (None,)))
+                carried["state"] = (state,)
+            mixed = places.unpad(read).flatten(1)
         parts = zip(blocks, streams, normed, mixed.chunk(len(blocks)), strict=True)
         return [block._leave(stream, x, y) for block, stream, x, y in parts]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
+from ..bridge.segments import AHEAD, BOTH, Stage
 
 DIRECTIONS = ("concat", "forward")
 
@@ -39,6 +42,21 @@ class LSTM(nn.Module):
                 outputs.append(layout.flip(layout.unpad(back(layout.pad(layout.flip(tokens)))[0])))
             tokens = torch.cat(outputs, dim=1)
         return tokens
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        pairs = zip_longest(self.ahead, self.back)
+        return [Stage(partial(_sides, pair), AHEAD if pair[1] is None else BOTH) for pair in pairs]
+
+
+def _sides(lstms: Sequence[nn.LSTM], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+    """One layer over one segment: see Stage."""
+    assert layout.carried is not None
+    outputs = []
+    for side, (lstm, stream) in enumerate(zip(lstms, streams, strict=False)):
+        output, layout.carried[f"state {side}"] = lstm(stream[None], layout.carried.get(f"state {side}"))
+        outputs.append(output[0])
+    return outputs
 
 
 def LSTMEncoder(

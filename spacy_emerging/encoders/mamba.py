@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
+from ..bridge.layout import Carried
 from ..errors import check_whole
 from ..kernels.linear import linear, project
-from ..kernels.selective_scan import selective_scan, selective_scan_cuda
+from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
 from .parts import DepthwiseWeights
 
@@ -80,13 +81,18 @@ class SelectiveScan(Scan):
         """See Scan."""
         return y * functional.silu(gate)
 
-    def by_torch(self, mixers: Sequence[Mixer], *streams: Tensor) -> Tensor:
+    def by_torch(self, mixers: Sequence[Mixer], carried: Carried | None, *streams: Tensor) -> Tensor:
         """See Scan."""
-        x = self.convolved(mixers, *streams)
+        x = self.convolved(mixers, carried, *streams)
         selected = [self._select(mixer, part) for mixer, part in zip(mixers, x, strict=True)]
         dt, b, c = (torch.stack(parts) for parts in zip(*selected, strict=True))
         a = -torch.exp(torch.stack([mixer.A_log for mixer in mixers]))
-        return selective_scan(x, dt, a, b, c, torch.stack([mixer.D for mixer in mixers]))
+        skip = torch.stack([mixer.D for mixer in mixers])
+        if carried is None:
+            return selective_scan(x, dt, a, b, c, skip)
+        y, state = selective_scan_segment(x, dt, a, b, c, skip, *carried.get("state", (None,)))
+        carried["state"] = (state,)
+        return y
 
     def by_kernels(self, mixer: Mixer, *streams: Tensor) -> Tensor:
         """See Scan."""

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
+from ..bridge.layout import Carried
 from ..errors import check_whole, largest_divisor
 from ..kernels.linear import project
-from ..kernels.ssd import ssd, ssd_cuda
+from ..kernels.ssd import ssd, ssd_cuda, ssd_segment
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -82,13 +83,18 @@ class SSDScan(Scan):
         """See Scan."""
         return mixer.norm(y, gate)
 
-    def by_torch(self, mixers: Sequence[Mixer], *streams: Tensor) -> Tensor:
+    def by_torch(self, mixers: Sequence[Mixer], carried: Carried | None, *streams: Tensor) -> Tensor:
         """See Scan."""
         mixed, dt = streams
-        x, b, c = self._split(self.convolved(mixers, mixed))
+        x, b, c = self._split(self.convolved(mixers, carried, mixed))
         dt = functional.softplus(dt + torch.stack([mixer.dt_bias for mixer in mixers])[:, None, None])
         a = -torch.exp(torch.stack([mixer.A_log for mixer in mixers]))
-        return ssd(x, dt, a, b, c, torch.stack([mixer.D for mixer in mixers]), self.chunk).flatten(-2)
+        skip = torch.stack([mixer.D for mixer in mixers])
+        if carried is None:
+            return ssd(x, dt, a, b, c, skip, self.chunk).flatten(-2)
+        y, state = ssd_segment(x, dt, a, b, c, skip, self.chunk, *carried.get("state", (None,)))
+        carried["state"] = (state,)
+        return y.flatten(-2)
 
     def by_kernels(self, mixer: Mixer, *streams: Tensor) -> Tensor:
         """See Scan."""

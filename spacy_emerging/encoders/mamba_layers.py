@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..bridge.layout import Layout
+from ..bridge.layout import Carried, Layout
+from ..bridge.segments import AHEAD, BOTH, Stage, token_wise
 from ..kernels.backend import choose
-from ..kernels.convolution import causal_convolution, causal_convolution_cuda, kernel_fits
-from ..kernels.linear import project
+from ..kernels.convolution import causal_convolution, causal_convolution_cuda, convolution_segment, kernel_fits
+from ..kernels.linear import linear, project
 from .parts import DepthwiseWeights, RMSNorm
 
 DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
@@ -37,8 +38,8 @@ class Scan(nn.Module):
         """What was scanned and the gate, both (T, inner), to (T, inner): what goes into the out-projection."""
         raise NotImplementedError
 
-    def by_torch(self, mixers: Sequence[Any], *streams: Tensor) -> Tensor:
-        """(G, B, L, ...) per stream to (G, B, L, inner), one mixer per group."""
+    def by_torch(self, mixers: Sequence[Any], carried: Carried | None, *streams: Tensor) -> Tensor:
+        """(G, B, L, ...) per stream to (G, B, L, inner), one mixer per group. carried: see Layout."""
         raise NotImplementedError
 
     def by_kernels(self, mixer: Any, *streams: Tensor) -> Tensor:
@@ -46,22 +47,29 @@ class Scan(nn.Module):
         raise NotImplementedError
 
     def forward(self, mixers: Sequence[Any], streams: Sequence[tuple[Tensor, ...]], layout: Layout) -> list[Tensor]:
-        """Per mixer its streams (T, ...), in its own reading order, to (T, inner)."""
-        groups = len(mixers)
+        """Per mixer its streams (T, ...), in its own reading order, to (T, inner).
+
+        Segments go without the vendors' kernels, as that of Mamba-1 can neither start from a state nor give one back.
+        """
+        groups, carried = len(mixers), layout.carried
         if groups == 2:
             layout = layout.doubled()
         padded = [layout.pad(_join(parts)).unflatten(0, (groups, -1)) for parts in zip(*streams, strict=True)]
-        if self._on_kernels("mamba_ssm", padded[0]):
+        if carried is None and self._on_kernels("mamba_ssm", padded[0]):
             y = torch.stack([self.by_kernels(*each) for each in zip(mixers, *padded, strict=True)])
         else:
-            y = self.by_torch(mixers, *padded)
+            y = self.by_torch(mixers, carried, *padded)
         return list(layout.unpad(y.flatten(0, 1)).chunk(groups))
 
-    def convolved(self, mixers: Sequence[Any], x: Tensor) -> Tensor:
+    def convolved(self, mixers: Sequence[Any], carried: Carried | None, x: Tensor) -> Tensor:
         """(G, B, L, channels), then SiLU."""
         weight = torch.stack([mixer.conv1d.weight.squeeze(1) for mixer in mixers])[:, None, None]
         bias = torch.stack([mixer.conv1d.bias for mixer in mixers])[:, None, None]
-        return functional.silu(causal_convolution(x, weight, bias))
+        if carried is None:
+            return functional.silu(causal_convolution(x, weight, bias))
+        mixed, before = convolution_segment(x, weight, bias, *carried.get("convolution", (None,)))
+        carried["convolution"] = (before,)
+        return functional.silu(mixed)
 
     def convolved_by_kernels(self, conv: DepthwiseWeights, x: Tensor) -> Tensor:
         """The same for one mixer, (B, L, channels), by the vendors' kernel where it takes these sizes."""
@@ -107,6 +115,10 @@ class ForwardLayer(nn.Module):
         (y,) = self.scan([self.forward_mixer], [streams], layout)
         return tokens + self.dropout(self.scan.leave(self.forward_mixer, y, gate))
 
+    def stage(self) -> Stage:
+        """The layer over segments."""
+        return Stage(lambda streams, layout: [self(streams[0], layout)], AHEAD)
+
 
 class AddLayer(nn.Module):
     """One block in both directions with one pair of projections, as Caduceus (arXiv 2403.03234, section 3.2): outputs are added.
@@ -130,6 +142,17 @@ class AddLayer(nn.Module):
         both = self.scan.gated(self.forward_mixer, y, gate) + self.scan.gated(self.backward_mixer, layout.flip(reverse_y), gate)
         return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
 
+    def stage(self) -> Stage:
+        """The layer over segments. The out-projection is linear, so that each direction's part of the sum can be projected alone."""
+        return Stage(self._sides, BOTH, added=True)
+
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        mixers = [self.forward_mixer, self.backward_mixer]
+        gates, entered = zip(*(self.scan.enter(self.forward_mixer, self.norm(tokens)) for tokens in streams), strict=True)
+        scanned = zip(mixers, self.scan(mixers, entered, layout), gates, strict=True)
+        left, right = (project(self.scan.gated(mixer, y, gate), self.forward_mixer.out_proj) for mixer, y, gate in scanned)
+        return [streams[0] + left, right]
+
 
 class ConcatLayer(nn.Module):
     """Each direction maps D to D / 2 and runs one block of its own there; the halves are concatenated (see MambaStack)."""
@@ -145,14 +168,27 @@ class ConcatLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         left, right = project(tokens, self.down).chunk(2, -1)
-        right = layout.flip(right)
+        left, right = self._mixed(left, layout.flip(right), layout)
+        return torch.cat([left, layout.flip(right)], -1)
+
+    def stage(self) -> Stage:
+        """The layer over segments."""
+        return Stage(self._sides, BOTH)
+
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+        maps = zip(streams, self.down.weight.chunk(2), self.down.bias.chunk(2), strict=True)
+        left, right = (linear(*parts) for parts in maps)
+        return self._mixed(left, right, layout)
+
+    def _mixed(self, left: Tensor, right: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Both directions' (T, D / 2), each in its own order, to the same."""
         left_gate, left_streams = self.scan.enter(self.forward_mixer, self.forward_norm(left))
         right_gate, right_streams = self.scan.enter(self.backward_mixer, self.backward_norm(right))
         mixers = [self.forward_mixer, self.backward_mixer]
         left_y, right_y = self.scan(mixers, [left_streams, right_streams], layout)
         left = left + self.dropout(self.scan.leave(self.forward_mixer, left_y, left_gate))
         right = right + self.dropout(self.scan.leave(self.backward_mixer, right_y, right_gate))
-        return torch.cat([left, layout.flip(right)], -1)
+        return left, right
 
 
 LAYERS = {"concat": ConcatLayer, "add": AddLayer, "forward": ForwardLayer}
@@ -175,3 +211,8 @@ class MambaStack(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, layout)
         return self.norm(tokens)
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        layers: list[Any] = list(self.layers)
+        return [*(layer.stage() for layer in layers), token_wise(self.norm)]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..bridge.layout import Layout
-from ..kernels.convolution import causal_convolution
+from ..bridge.layout import Carried, Layout
+from ..kernels.convolution import causal_convolution, convolution_segment
 from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
@@ -39,14 +39,18 @@ class MinimalBlock(Block):
     @staticmethod
     def run(blocks: Sequence[MinimalBlock], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """See Block."""
-        places = layout.doubled() if len(blocks) == 2 else layout
+        places, carried = layout.doubled() if len(blocks) == 2 else layout, layout.carried
         normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
         if hasattr(blocks[0], "conv"):
-            normed = _convolved([block.conv for block in blocks], normed, places)
+            normed = _convolved([block.conv for block in blocks], normed, places, carried)
         preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
         with torch.autocast(streams[0].device.type, enabled=False):
             decay, update = minimal_gates(preactivations, blocks[0].inner)
-            states = places.unpad(linear_scan(places.pad(decay), places.pad(update)))
+            before = None if carried is None else carried.get("state", (None,))[0]
+            padded = linear_scan(places.pad(decay), places.pad(update), before)
+            if carried is not None:
+                carried["state"] = (padded[:, -1].clone(),)
+            states = places.unpad(padded)
         parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
         return [block._leave(stream, state) for block, stream, state in parts]
 
@@ -56,10 +60,15 @@ class MinimalBlock(Block):
         return stream + self.dropout(self.feed_forward(stream))
 
 
-def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], places: Layout) -> list[Tensor]:
-    """Per stream (T, D) to (T, D); tokens see none of a later place and none of another sequence."""
+def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], places: Layout, carried: Carried | None) -> list[Tensor]:
+    """Per stream (T, D) to (T, D); tokens see none of a later place and none of another sequence. carried: see Layout."""
     weight = torch.stack([conv.weight.squeeze(1) for conv in convs])[:, None, None]
     bias = torch.stack([conv.bias for conv in convs])[:, None, None]
     padded = places.pad(torch.cat(list(streams)) if len(streams) > 1 else streams[0])
-    mixed = causal_convolution(padded.unflatten(0, (len(convs), -1)), weight, bias)
+    if carried is None:
+        mixed = causal_convolution(padded.unflatten(0, (len(convs), -1)), weight, bias)
+    else:
+        x = padded.unflatten(0, (len(convs), -1))
+        mixed, before = convolution_segment(x, weight, bias, *carried.get("convolution", (None,)))
+        carried["convolution"] = (before,)
     return list(places.unpad(mixed.flatten(0, 1)).chunk(len(convs)))

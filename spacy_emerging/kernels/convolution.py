@@ -24,6 +24,19 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _Convolution.apply(x, weight, bias, 0)
 
 
+def convolution_segment(x: Tensor, weight: Tensor, bias: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`causal_convolution` of a segment of longer sequences, and what its next segment needs to know.
+
+    before: (..., width - 1, D), the last tokens before this segment, as the call before this one returned them; None at the start.
+    """
+    seen = weight.shape[-1] - 1
+    if before is None:
+        before = x.new_zeros(*x.shape[:-2], seen, x.shape[-1])
+    joined = torch.cat([before, x], -2)
+    y = causal_convolution(joined, weight, bias)[..., seen:, :]
+    return y, joined[..., joined.shape[-2] - seen :, :].clone()
+
+
 def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(..., L, D) to (..., L, D): y[t] = bias + sum over k of weight[..., k] * x[t - width // 2 + k], with zeros on both sides.
 

@@ -18,7 +18,8 @@ below 1; the two halves are filled in the same way. Between chunks the states ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -46,30 +47,57 @@ def gated_linear(q: Tensor, k: Tensor, v: Tensor, magnitude: Tensor, phase: Tens
     q, k, magnitude, phase: (B, L, H, N). v: (B, L, H, P). chunk: tokens of a chunk, a power of 2; shorter sequences have shorter
     ones. Any changes nothing but speed and memory. Recommended 16 to 64. Returns (B, L, H, P). Time and memory are linear in L.
     """
-    parts = [x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (q, k, v, magnitude, phase)]
-    batch, length, heads, _ = q.shape
+    return _chunkwise((q, k, v, magnitude, phase), chunk)
+
+
+def gated_linear_segment(
+    q: Tensor, k: Tensor, v: Tensor, magnitude: Tensor, phase: Tensor, chunk: int, before: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`gated_linear` of a segment of longer sequences, and the state after it. Without gradients.
+
+    before: (B, H x N x P) complex, the state before the segment, as the call before this one returned it; None at the start.
+    """
+    if before is None:
+        exact = torch.complex128 if v.dtype == torch.float64 else torch.complex64
+        before = torch.zeros(len(v), q.shape[2] * q.shape[3] * v.shape[3], dtype=exact, device=v.device)
+    states = [before]
+    return _chunkwise((q, k, v, magnitude, phase), chunk, states), states[-1]
+
+
+def _chunkwise(inputs: Sequence[Tensor], chunk: int, states: list[Tensor] | None = None) -> Tensor:
+    """states: None, or the state before the first token, to which that after the last is added."""
+    parts = [x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in inputs]
+    batch, length, heads, _ = parts[0].shape
     while chunk > 1 and chunk // 2 >= length:
         chunk //= 2
     chunks = -(-length // chunk)
     if chunks * chunk > length:
-        parts = [functional.pad(x, (0, 0, 0, 0, 0, chunks * chunk - length)) for x in parts]
+        fill = (0.0, 0.0, 0.0, math.inf, 0.0)  # tokens that are not there add nothing to the state and let nothing decay
+        parts = [functional.pad(x, (0, 0, 0, 0, 0, chunks * chunk - length), value=value) for x, value in zip(parts, fill, strict=True)]
     cut = [x.reshape(batch * chunks, chunk, heads, -1) for x in parts]
-    y, *ends = _Within.apply(chunks > 1, *cut)
-    if chunks > 1:
+    y, *ends = _Within.apply(chunks > 1 or states is not None, *cut)
+    if ends:
         read, left, kept, turned = ends
-        y = y + _between(read, left, kept, turned, cut[2], chunks)
+        y = y + _between(read, left, kept, turned, cut[2], chunks, states)
     return y.transpose(1, 2).reshape(batch, chunks * chunk, heads, -1)[:, :length]
 
 
-def _between(read: Tensor, left: Tensor, kept: Tensor, turned: Tensor, v: Tensor, chunks: int) -> Tensor:
-    """(S, H, Q, P): what tokens get from all earlier chunks. States are carried as conjugates, for products of pairs."""
+def _between(read: Tensor, left: Tensor, kept: Tensor, turned: Tensor, v: Tensor, chunks: int, before: list[Tensor] | None) -> Tensor:
+    """(S, H, Q, P): what tokens get from all earlier chunks. States are carried as conjugates, for products of pairs.
+
+    before: `states` of `_chunkwise`.
+    """
     cut, heads, _, pairs = read.shape
     turn_back = torch.polar(torch.ones_like(turned), -turned)[..., None]  # (S, H, N, 1)
     added = torch.matmul(left.mT, v.transpose(1, 2)).unflatten(2, (2, pairs // 2))  # (S, H, 2, N, P)
     added = torch.complex(added[:, :, 0], added[:, :, 1]) * turn_back
     decay = (kept[..., None] * turn_back).expand_as(added)
     decay, added = (x.reshape(cut // chunks, chunks, -1) for x in (decay, added))
-    states = functional.pad(torch.view_as_real(linear_scan(decay, added)[:, :-1]), (0, 0, 0, 0, 1, 0))
+    after = linear_scan(decay, added, None if before is None else before[-1])
+    states = functional.pad(torch.view_as_real(after[:, :-1]), (0, 0, 0, 0, 1, 0))
+    if before is not None:
+        states[:, 0] = torch.view_as_real(before[-1])
+        before.append(after[:, -1].clone())
     states = states.reshape(cut, heads, pairs // 2, -1, 2)
     return torch.matmul(read, torch.cat([states[..., 0], states[..., 1]], 2))
 

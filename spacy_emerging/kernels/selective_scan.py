@@ -64,6 +64,27 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip:
         return torch.addcmul(y, x, skip[:, None, None])
 
 
+def selective_scan_segment(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, before: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`selective_scan` of a part of longer sequences, and the state after it. Without gradients.
+
+    before: (G, B, N, D), the state before the first token, as the call before this one returned it; None at the start.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x, dt, a, b, c, skip = (t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in (x, dt, a, b, c, skip))
+        segments = _segments(x, a)
+        tiles = _tiles(a.transpose(1, 2).contiguous(), *(_cut(t, segments) for t in (dt, dt * x, b, c)))
+        if before is None:
+            before = x.new_zeros(*x.shape[:2], b.shape[-1], x.shape[-1])
+        ends = [tile.end() if segments > 1 else tile.zeros() for tile in tiles]
+        states = _carried(tiles, ends, segments, range(segments), before)
+        found = [tile.read(state, keep=False)[0] for tile, state in zip(tiles, states, strict=True)]  # overwrites the states
+        after = torch.cat([tile.grouped(state) for tile, state in zip(tiles, states, strict=True)], 1)
+        y = torch.addcmul(_join(found, x.shape[:3], segments), x, skip[:, None, None])
+        return y, after[:, segments - 1 :: segments].contiguous()
+
+
 def _segments(x: Tensor, a: Tensor) -> int:
     batch, length = x.shape[1:3]
     step, on_cpu = batch * a.numel(), x.device.type == "cpu"
@@ -254,14 +275,21 @@ def _ends(tiles: Sequence[_Tile], grads: Sequence[Tensor], segments: int) -> Seq
     return _carried(tiles, [tile.start(grad) for tile, grad in zip(tiles, grads, strict=True)], segments, range(segments)[::-1])
 
 
-def _carried(tiles: Sequence[_Tile], left: Sequence[Tensor], segments: int, order: Sequence[int]) -> list[Tensor]:
-    """What reaches each segment from all those before it in this order, given what each leaves to the next by itself."""
+def _carried(
+    tiles: Sequence[_Tile], left: Sequence[Tensor], segments: int, order: Sequence[int], before: Tensor | None = None
+) -> list[Tensor]:
+    """What reaches each segment from all those before it in this order, given what each leaves to the next by itself.
+
+    before: (G, B, N, D), what reaches the first; None is zero.
+    """
     joined = torch.cat([tile.grouped(each) for tile, each in zip(tiles, left, strict=True)], 1).unflatten(1, (-1, segments))
     totals = torch.cat([tile.grouped(tile.total()) for tile in tiles], 1).unflatten(1, (-1, segments))
     carried = torch.zeros_like(joined)
-    for before, segment in zip(order, order[1:], strict=False):
-        torch.addcmul(joined[:, :, before], totals[:, :, before], carried[:, :, before], out=carried[:, :, segment])
-    return [part.flatten(0, 1) for part in carried.flatten(1, 2).split([tile.rows for tile in tiles], 1)]
+    if before is not None:
+        carried[:, :, order[0]] = before
+    for earlier, segment in zip(order, order[1:], strict=False):
+        torch.addcmul(joined[:, :, earlier], totals[:, :, earlier], carried[:, :, earlier], out=carried[:, :, segment])
+    return [part.flatten(0, 1).contiguous() for part in carried.flatten(1, 2).split([tile.rows for tile in tiles], 1)]
 
 
 def selective_scan_cuda(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:

@@ -43,7 +43,25 @@ def ssd(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, ch
         return _chunkwise(x, dt, a, b, c, skip, chunk)
 
 
-def _chunkwise(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int) -> Tensor:
+def ssd_segment(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int, before: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`ssd` of a segment of longer sequences, and the state after it. Without gradients.
+
+    before: (G x B, N, H, P), the state before the segment, as the call before this one returned it; None at the start.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x, dt, a, b, c, skip = (t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in (x, dt, a, b, c, skip))
+        if before is None:
+            before = x.new_zeros(x.shape[0] * x.shape[1], b.shape[-1], *x.shape[3:])
+        states = [before]
+        return _chunkwise(x, dt, a, b, c, skip, chunk, states), states[-1]
+
+
+def _chunkwise(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor, chunk: int, states: list[Tensor] | None = None
+) -> Tensor:
+    """states: None, or the state before the first token, to which those after each chunk are added."""
     groups, batch, length, heads, width = x.shape
     chunks = 1 if length <= 2 * chunk else -(-length // chunk)  # carrying one state costs more than a product twice as large
     size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
@@ -58,8 +76,8 @@ def _chunkwise(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Ten
     dt = dt.reshape(cut, size, heads).transpose(1, 2)
     skip = skip[:, None].expand(groups, batch * chunks, heads).reshape(cut, heads)
     y = _Within.apply(x, decayed, dt, b, c, skip)
-    if chunks > 1:
-        y = y + _between(x, decayed, dt, b, c, chunks)
+    if chunks > 1 or states is not None:
+        y = y + _between(x, decayed, dt, b, c, chunks, states)
     return y.reshape(groups, batch, chunks * size, heads, width)[:, :, :length]
 
 
@@ -99,19 +117,17 @@ class _Within(torch.autograd.Function):
         return grad_x, grad_decayed, grad_dt, torch.bmm(grad_match.mT, c), torch.bmm(grad_match, b), grad_skip
 
 
-def _between(x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, chunks: int) -> Tensor:
-    """(S, Q, H, P): what tokens get from all earlier chunks."""
+def _between(x: Tensor, decayed: Tensor, dt: Tensor, b: Tensor, c: Tensor, chunks: int, states: list[Tensor] | None) -> Tensor:
+    """(S, Q, H, P): what tokens get from all earlier chunks. states: see `_chunkwise`."""
     cut, size, heads, width = x.shape
     to_end = (torch.exp(decayed[..., -1:] - decayed) * dt).transpose(1, 2)  # (S, Q, H)
     added = torch.bmm(b.mT, (x * to_end[..., None]).flatten(2))  # (S, N, H * P)
     added = added.reshape(-1, chunks, added.shape[1], heads, width)
     kept = torch.exp(decayed[..., -1]).reshape(-1, chunks, 1, heads, 1)
-    state = torch.zeros_like(added[:, 0])
-    states = []
+    states = [torch.zeros_like(added[:, 0])] if states is None else states
     for add, keep in zip(added.unbind(1), kept.unbind(1), strict=True):
-        states.append(state)
-        state = keep * state + add
-    carried = torch.stack(states, 1).reshape(cut, -1, heads * width)
+        states.append(keep * states[-1] + add)
+    carried = torch.stack(states[:-1], 1).reshape(cut, -1, heads * width)
     read = torch.bmm(c, carried).reshape(cut, size, heads, width)
     return read * torch.exp(decayed).transpose(1, 2)[..., None]
 

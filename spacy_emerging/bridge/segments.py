@@ -1,0 +1,82 @@
+"""One sequence of any length through an encoder in bounded memory: layer by layer, a segment at a time, states carried over.
+
+Beyond the vectors of all tokens that go into a layer and those that come out of it, there is never more in memory than a segment
+takes. Results are those of the whole sequence but for rounding: every direction reads the whole sequence in its own order, and what
+its mixers remember is handed on at the border of two segments (`Layout.carried`). The two directions of a layer meet in its output
+alone, so they walk side by side, one from either end of the sequence, and share their calls as they do on short ones.
+
+A module can be run so if it has a method `stages`, which gives its layers in order. For prediction only: no gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .layout import Carried, Layout
+
+AHEAD, BACK, BOTH = (False,), (True,), (False, True)
+"""Directions of a stage: for each, whether it reads from right to left."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer of an encoder, or a part of one, as it runs over segments.
+
+    run: given what each direction reads next, (S, D) per direction in its own order, and their layout, gives what each says of
+    these tokens, (S, K) per direction in the same order. Its mixers keep their states in `layout.carried`.
+    directions: AHEAD, BACK or BOTH. added: whether what both say is added up; else it stands side by side.
+    """
+
+    run: Callable[[Sequence[Tensor], Layout], Sequence[Tensor]]
+    directions: tuple[bool, ...] = AHEAD
+    added: bool = False
+
+
+def token_wise(layer: Callable[[Tensor], Tensor]) -> Stage:
+    """A stage that mixes no tokens."""
+    return Stage(lambda streams, _: [layer(stream) for stream in streams])
+
+
+def can_stream(module: nn.Module) -> bool:
+    """Whether the module can run in segments now: it knows how, and no gradients are wanted."""
+    return hasattr(module, "stages") and not torch.is_grad_enabled()
+
+
+def in_segments(module: Any, tokens: Tensor, size: int) -> Tensor:
+    """(T, D) of one sequence to (T, D), as `module(tokens, Layout([T]))`, in segments of `size` tokens. `tokens` are left as they are."""
+    outputs = tokens
+    for stage in module.stages():
+        outputs = _through(stage, outputs, size, in_place=outputs is not tokens and stage.directions != BOTH)
+    return outputs
+
+
+def _through(stage: Stage, tokens: Tensor, size: int, in_place: bool) -> Tensor:
+    """All segments through one stage. in_place: whether outputs replace `tokens`, which is safe behind a single direction."""
+    carried: Carried = {}
+    outputs = tokens if in_place else tokens.new_empty(0)
+    for start in range(0, len(tokens), size):
+        end = min(start + size, len(tokens))
+        places = [slice(len(tokens) - end, len(tokens) - start) if back else slice(start, end) for back in stage.directions]
+        streams = [_turned(tokens[place], back) for place, back in zip(places, stage.directions, strict=True)]
+        found = stage.run(streams, Layout([end - start], tokens.device, carried))
+        if not len(outputs):
+            width = found[0].shape[1] if stage.added else sum(part.shape[1] for part in found)
+            outputs = tokens.new_zeros(len(tokens), width) if stage.added else tokens.new_empty(len(tokens), width)
+        column = 0
+        for part, place, back in zip(found, places, stage.directions, strict=True):
+            target = outputs[place, column : column + part.shape[1]]
+            if stage.added:
+                target.add_(_turned(part, back))
+            else:
+                target.copy_(_turned(part, back))
+                column += part.shape[1]
+    return outputs
+
+
+def _turned(stream: Tensor, back: bool) -> Tensor:
+    return stream.flip(0) if back else stream
