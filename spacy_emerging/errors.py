@@ -26,6 +26,10 @@ class ModelDataError(EmergingError):
     """Saved weights are truncated, edited, or belong to another model."""
 
 
+class QuantizationError(EmergingError):
+    """A pipeline cannot be quantised, or a quantised one was asked to learn."""
+
+
 def check_choice(owner: str, setting: str, value: object, choices: Iterable[object]) -> None:
     """Raises SettingError unless `value` is one of `choices`."""
     known = list(choices)

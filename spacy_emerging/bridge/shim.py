@@ -19,12 +19,16 @@ from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 from torch import Tensor, nn
 
-from ..errors import check_training
+from ..errors import ModelDataError, QuantizationError, check_training
+from ..kernels.quantized import quantizable, quantize_layers
 from ..notices import Notices, on_behalf_of
 from . import fork as fork
 from .optimization import Weight, can_fuse, fused_adam
 from .precision import autocast, check_amp
 from .saved import load, pack, unpack
+
+QUANTIZED = "int8"
+"""Key in a shim's cfg of the names of its quantised layers."""
 
 
 class TorchShim(Shim):
@@ -77,6 +81,29 @@ class TorchShim(Shim):
         self.cfg = dict(cfg or {})
         return self._adopt(self.build(self.cfg))
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is a module: after initialize or from_bytes."""
+        return self._model is not None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the module is one for inference alone."""
+        return self._model is not None and QUANTIZED in self.cfg
+
+    def quantize(self) -> list[str]:
+        """Rounds the weights of the larger linear layers to 8 bits, and gives their names; after that nothing can be trained.
+
+        Raises QuantizationError where that was done before.
+        """
+        if self.is_quantized:
+            raise QuantizationError(f"{self.owner}: the weights are quantised already; quantise the original pipeline instead.")
+        names = quantizable(self.module)
+        if names:
+            quantize_layers(self.module, names)
+            self.cfg = {**self.cfg, QUANTIZED: names}
+        return names
+
     def _adopt(self, module: nn.Module) -> nn.Module:
         self._model = module.to(get_torch_default_device())
         self._dropouts = [layer for layer in module.modules() if isinstance(layer, nn.Dropout)]
@@ -94,7 +121,13 @@ class TorchShim(Shim):
 
     @contextlib.contextmanager
     def running(self, is_train: bool) -> Iterator[Any]:
-        """The module in training or evaluation mode, with or without gradients, in the precision asked for."""
+        """The module in training or evaluation mode, with or without gradients, in the precision asked for.
+
+        Raises QuantizationError for training of a module that is quantised.
+        """
+        if is_train and self.is_quantized:
+            advice = "train the original pipeline, and quantise the result"
+            raise QuantizationError(f"{self.owner}: the weights are quantised and cannot be trained; {advice}.")
         module = self.module
         module.train(is_train)
         with torch.set_grad_enabled(is_train), autocast(self.amp, self.device, self.notices), on_behalf_of(self.notices):
@@ -212,11 +245,19 @@ class TorchShim(Shim):
             self.cfg, self._model = saved.cfg, None
             return self
         with torch.random.fork_rng(devices=[]):  # these draws are overwritten at once: they must not move the seed
-            module = self.build(saved.cfg)
+            module = self._quantized(self.build(saved.cfg), saved.cfg.get(QUANTIZED, ()))
         load(self.owner, module, saved.weights)
         self.cfg = saved.cfg
         self._adopt(module)
         return self
+
+    def _quantized(self, module: nn.Module, names: Sequence[str]) -> nn.Module:
+        try:
+            quantize_layers(module, names)
+        except AttributeError as error:
+            advice = "load it with the config that it was trained with"
+            raise ModelDataError(f"{self.owner}: a quantised layer of the saved model is missing ({error}); {advice}.") from error
+        return module
 
 
 def _floats(tensor: Tensor) -> FloatsXd:

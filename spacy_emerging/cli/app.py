@@ -7,6 +7,7 @@ import typer
 from .config import config
 from .convert import convert
 from .coverage import coverage
+from .quantize import quantize
 from .render import render
 
 app = typer.Typer(name="spacy-emerging", no_args_is_help=True, add_completion=False)
@@ -20,4 +21,5 @@ def main() -> None:
 app.command()(convert)
 app.command()(config)
 app.command()(coverage)
+app.command()(quantize)
 app.command()(render)

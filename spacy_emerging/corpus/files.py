@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -54,6 +55,38 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder, which must be missing or empty, as `check_folder` sees to; what is unfinished is removed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield unfinished
+        mask = os.umask(0)
+        os.umask(mask)
+        unfinished.chmod(0o777 & ~mask)
+        if path.is_dir():
+            path.rmdir()  # not every system moves a folder over an empty one
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def check_folder(path: Path, source: Path) -> None:
+    """Raises CorpusError where a folder made of `source` would lie in it, or over anything else that is there."""
+    if source.resolve() in [path.resolve(), *path.resolve().parents]:
+        raise CorpusError(f"{path}: the output would change what is read, {source}; choose another place for it.")
+    if path.is_dir() and any(path.iterdir()):
+        raise CorpusError(f"{path}: the folder is not empty; choose a new one for the output, or remove it first.")
+    if path.exists() and not path.is_dir():
+        raise CorpusError(f"{path}: a file is in the place of the output folder; choose another place for it.")
 
 
 def check_writable(path: Path, other: Collection[Path] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from torch.nn import functional
 
 from ..bridge.layout import Layout
 from ..kernels.headwise import headwise
-from ..kernels.linear import linear
+from ..kernels.linear import linear, project
+from ..kernels.quantized import QuantizedLinear
 from ..kernels.slstm import Packing
 
 ROUNDED_TO = 64
@@ -39,11 +41,25 @@ class BlockSettings:
 
 
 class Places:
-    """Where the tokens of G directions lie: padded for an mLSTM, packed for an sLSTM."""
+    """Where the tokens of G directions lie: padded for an mLSTM, packed for an sLSTM.
+
+    carried: as in Layout. block: position of the block that is at work, whose states `before` and `keep` stand for.
+    """
 
     def __init__(self, layout: Layout, directions: int) -> None:
         self.single = layout
         self.padded = layout.doubled() if directions == 2 else layout
+        self.carried = layout.carried
+        self.block = 0
+
+    def before(self, name: str) -> Any:
+        """What a mixer of this block has kept under this name at the end of the segment before; None at the start."""
+        return (self.carried or {}).get(f"{self.block} {name}")
+
+    def keep(self, name: str, state: Any) -> None:
+        """Keeps a state for the next segment."""
+        if self.carried is not None:
+            self.carried[f"{self.block} {name}"] = state
 
     @cached_property
     def packing(self) -> Packing:
@@ -92,8 +108,11 @@ class Convolution(nn.Module):
         return self.conv.weight.squeeze(1), self.conv.bias
 
 
-def halves(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+def halves(x: Tensor, layer: nn.Linear | QuantizedLinear) -> tuple[Tensor, Tensor]:
     """(T, D) to two (T, I), by a projection to 2 I: as two products, so that neither result is a view with gaps."""
+    if isinstance(layer, QuantizedLinear):
+        ahead, behind = project(x, layer).chunk(2, -1)
+        return ahead.contiguous(), behind.contiguous()
     first, second = layer.weight.chunk(2)
     return linear(x, first), linear(x, second)
 

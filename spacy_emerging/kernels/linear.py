@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from .quantized import QuantizedLinear
+
 HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 WORTH_PREPARING = 32_000_000
@@ -27,8 +29,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return functional.linear(x, weight, bias)
 
 
-def project(x: Tensor, layer: nn.Linear) -> Tensor:
-    """(T, I) to (T, O) by an nn.Linear."""
+def project(x: Tensor, layer: nn.Linear | QuantizedLinear) -> Tensor:
+    """(T, I) to (T, O) by an nn.Linear, or by what quantisation has put in its place."""
+    if isinstance(layer, QuantizedLinear):
+        result: Tensor = layer(x)
+        return result
     return linear(x, layer.weight, layer.bias)
 
 
