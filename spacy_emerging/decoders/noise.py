@@ -1,4 +1,4 @@
-"""Random numbers of diffusion: drawn from generators of their own, so that nothing else moves them and they move nothing else."""
+"""Random numbers of decoders that sample, from generators of their own: nothing else moves them, and they move nothing else."""
 
 from __future__ import annotations
 
