@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Carried = dict[str, tuple[Tensor, ...]]
+Carried = dict[str, Any]
 """What the mixers of a layer remember of the segments before, by names of their own."""
 
 

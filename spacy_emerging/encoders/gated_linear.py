@@ -80,8 +80,7 @@ class GatedLinearBlock(Block):
             if carried is None:
                 read = gated_linear(q, k, v, magnitude, phase, blocks[0].chunk)
             else:
-                read, state = gated_linear_segment(q, k, v, magnitude, phase, blocks[0].chunk, *carried.get("state", (None,)))
-                carried["state"] = (state,)
+                read, carried["state"] = gated_linear_segment(q, k, v, magnitude, phase, blocks[0].chunk, carried.get("state"))
             mixed = places.unpad(read).flatten(1)
         parts = zip(blocks, streams, normed, mixed.chunk(len(blocks)), strict=True)
         return [block._leave(stream, x, y) for block, stream, x, y in parts]

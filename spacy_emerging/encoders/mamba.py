@@ -90,8 +90,7 @@ class SelectiveScan(Scan):
         skip = torch.stack([mixer.D for mixer in mixers])
         if carried is None:
             return selective_scan(x, dt, a, b, c, skip)
-        y, state = selective_scan_segment(x, dt, a, b, c, skip, *carried.get("state", (None,)))
-        carried["state"] = (state,)
+        y, carried["state"] = selective_scan_segment(x, dt, a, b, c, skip, carried.get("state"))
         return y
 
     def by_kernels(self, mixer: Mixer, *streams: Tensor) -> Tensor:

@@ -92,8 +92,7 @@ class SSDScan(Scan):
         skip = torch.stack([mixer.D for mixer in mixers])
         if carried is None:
             return ssd(x, dt, a, b, c, skip, self.chunk).flatten(-2)
-        y, state = ssd_segment(x, dt, a, b, c, skip, self.chunk, *carried.get("state", (None,)))
-        carried["state"] = (state,)
+        y, carried["state"] = ssd_segment(x, dt, a, b, c, skip, self.chunk, carried.get("state"))
         return y.flatten(-2)
 
     def by_kernels(self, mixer: Mixer, *streams: Tensor) -> Tensor:

@@ -67,8 +67,7 @@ class Scan(nn.Module):
         bias = torch.stack([mixer.conv1d.bias for mixer in mixers])[:, None, None]
         if carried is None:
             return functional.silu(causal_convolution(x, weight, bias))
-        mixed, before = convolution_segment(x, weight, bias, *carried.get("convolution", (None,)))
-        carried["convolution"] = (before,)
+        mixed, carried["convolution"] = convolution_segment(x, weight, bias, carried.get("convolution"))
         return functional.silu(mixed)
 
     def convolved_by_kernels(self, conv: DepthwiseWeights, x: Tensor) -> Tensor:

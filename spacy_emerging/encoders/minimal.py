@@ -46,10 +46,10 @@ class MinimalBlock(Block):
         preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
         with torch.autocast(streams[0].device.type, enabled=False):
             decay, update = minimal_gates(preactivations, blocks[0].inner)
-            before = None if carried is None else carried.get("state", (None,))[0]
+            before = None if carried is None else carried.get("state")
             padded = linear_scan(places.pad(decay), places.pad(update), before)
             if carried is not None:
-                carried["state"] = (padded[:, -1].clone(),)
+                carried["state"] = padded[:, -1].clone()
             states = places.unpad(padded)
         parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
         return [block._leave(stream, state) for block, stream, state in parts]
@@ -69,6 +69,5 @@ def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], pla
         mixed = causal_convolution(padded.unflatten(0, (len(convs), -1)), weight, bias)
     else:
         x = padded.unflatten(0, (len(convs), -1))
-        mixed, before = convolution_segment(x, weight, bias, *carried.get("convolution", (None,)))
-        carried["convolution"] = (before,)
+        mixed, carried["convolution"] = convolution_segment(x, weight, bias, carried.get("convolution"))
     return list(places.unpad(mixed.flatten(0, 1)).chunk(len(convs)))

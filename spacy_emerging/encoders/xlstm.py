@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
+from ..bridge.segments import BOTH, Stage
 from ..errors import SettingError, check_number, check_whole
 from ..kernels.linear import project
 from .xlstm_blocks import BlockStack
@@ -38,6 +39,11 @@ class ConcatLayer(nn.Module):
         streams = [project(tokens, self.enter_ahead), places.single.flip(project(tokens, self.enter_back))]
         ahead, back = BlockStack.run([self.ahead, self.back], streams, places)
         return torch.cat([ahead, places.single.flip(back)], -1)
+
+    def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """The layer over one segment: see Stage."""
+        entered = [project(x, enter) for x, enter in zip(streams, (self.enter_ahead, self.enter_back), strict=True)]
+        return BlockStack.run([self.ahead, self.back], entered, Places(layout, 2))
 
 
 class XLSTM(nn.Module):
@@ -67,6 +73,13 @@ class XLSTM(nn.Module):
                 tokens = layer(tokens, places)
             return tokens
         return BlockStack.run([self.stack], [tokens], Places(layout, 1), alternate=self.direction == "alternate")[0]
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        if self.direction == "concat":
+            layers: list[Any] = list(self.layers)
+            return [Stage(layer.segment, BOTH) for layer in layers]
+        return self.stack.stages(alternate=self.direction == "alternate")
 
 
 def XLSTMEncoder(

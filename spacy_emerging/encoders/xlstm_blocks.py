@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..bridge.layout import Layout
+from ..bridge.segments import AHEAD, BACK, Stage, token_wise
 from ..errors import largest_divisor
-from ..kernels.convolution import causal_convolution
+from ..kernels.convolution import causal_convolution, convolution_segment
 from ..kernels.linear import linear, project
-from ..kernels.mlstm import mlstm
-from ..kernels.slstm import slstm
+from ..kernels.mlstm import mlstm, mlstm_segment
+from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
 from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
@@ -88,7 +90,20 @@ class MLSTM(nn.Module):
         return self.dropout(project(normed * functional.silu(gate), self.proj_down))
 
 
-class MLSTMBlock(nn.Module):
+class Block(nn.Module):
+    """A residual block that reads from left to right."""
+
+    @staticmethod
+    def run(blocks: Sequence[Any], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
+        """G tensors (T, D) to as many, one block for each direction."""
+        raise NotImplementedError
+
+    def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """The block over one segment: see Stage."""
+        return self.run([self], streams, Places(layout, 1))
+
+
+class MLSTMBlock(Block):
     """x + mLSTM(norm(x)), the mLSTM between an up- and a down-projection."""
 
     def __init__(self, settings: BlockSettings, position: int) -> None:
@@ -98,19 +113,32 @@ class MLSTMBlock(nn.Module):
 
     @staticmethod
     def run(blocks: Sequence[MLSTMBlock], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
-        """G tensors (T, D) to as many, one block for each direction."""
+        """See Block."""
         layers = [block.xlstm for block in blocks]
         up = [halves(block.xlstm_norm(x), block.xlstm.proj_up) for block, x in zip(blocks, inputs, strict=True)]
         plain = places.padded.pad(torch.cat([x for x, _ in up]) if len(up) > 1 else up[0][0])
         weight, bias = (torch.stack(parts)[:, None, None] for parts in zip(*(layer.conv1d.parts() for layer in layers), strict=True))
-        convolved = functional.silu(causal_convolution(plain.unflatten(0, (len(layers), -1)), weight, bias)).flatten(0, 1)
+        convolved = _convolved(plain.unflatten(0, (len(layers), -1)), weight, bias, places, "convolution").flatten(0, 1)
         made = [_mlstm_inputs(*parts) for parts in zip(layers, convolved.chunk(len(up)), plain.chunk(len(up)), strict=True)]
         joined = [torch.cat(parts) if len(up) > 1 else parts[0] for parts in zip(*made, strict=True)]
         q, k, v, i, f = joined
-        mixed = mlstm(q, k, v, i, f, backend=layers[0].backend, training=layers[0].training).transpose(1, 2)  # (G B, L, H, d)
-        mixed_flat, convolved = places.padded.unpad(mixed), places.padded.unpad(convolved)
+        if places.carried is None:
+            mixed = mlstm(q, k, v, i, f, backend=layers[0].backend, training=layers[0].training)  # (G B, H, L, d)
+        else:
+            mixed, state = mlstm_segment(q, k, v, i, f, places.before("state"))
+            places.keep("state", state)
+        mixed_flat, convolved = places.padded.unpad(mixed.transpose(1, 2)), places.padded.unpad(convolved)
         leaving = zip(layers, mixed_flat.chunk(len(up)), convolved.chunk(len(up)), up, strict=True)
         return [x + layer.leave(m, c, gate) for x, (layer, m, c, (_, gate)) in zip(inputs, leaving, strict=True)]
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor, places: Places, name: str) -> Tensor:
+    """(..., L, I), convolved, then SiLU. name: under which a segment keeps what the next one sees of it."""
+    if places.carried is None:
+        return functional.silu(causal_convolution(x, weight, bias))
+    mixed, before = convolution_segment(x, weight, bias, places.before(name))
+    places.keep(name, before)
+    return functional.silu(mixed)
 
 
 def _mlstm_inputs(layer: MLSTM, convolved: Tensor, plain: Tensor) -> list[Tensor]:
@@ -198,7 +226,7 @@ class FeedForward(nn.Module):
         return self.dropout(project(functional.gelu(gate) * up, self.proj_down))
 
 
-class SLSTMBlock(nn.Module):
+class SLSTMBlock(Block):
     """x + sLSTM(norm(x)), then x + feed_forward(norm(x))."""
 
     def __init__(self, settings: BlockSettings, position: int) -> None:
@@ -210,10 +238,14 @@ class SLSTMBlock(nn.Module):
 
     @staticmethod
     def run(blocks: Sequence[SLSTMBlock], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
-        """G tensors (T, D) to as many, one block for each direction."""
-        entering = [block.gates(x, places) for block, x in zip(blocks, inputs, strict=True)]
-        recurrent = [block.xlstm.slstm_cell.recurrent() for block in blocks]
-        mixed = slstm(torch.cat(entering), torch.cat(recurrent), places.packing)  # (G H, T, d)
+        """See Block."""
+        entering = torch.cat([block.gates(x, places, side) for side, (block, x) in enumerate(zip(blocks, inputs, strict=True))])
+        recurrent = torch.cat([block.xlstm.slstm_cell.recurrent() for block in blocks])
+        if places.carried is None:
+            mixed = slstm(entering, recurrent, places.packing)  # (G H, T, d)
+        else:
+            mixed, state = slstm_segment(entering, recurrent, places.before("state"))
+            places.keep("state", state)
         outputs = []
         for block, x, own in zip(blocks, inputs, mixed.chunk(len(blocks)), strict=True):
             own = block.xlstm.dropout(own.transpose(0, 1).index_select(0, places.packing.inverse))
@@ -221,12 +253,12 @@ class SLSTMBlock(nn.Module):
             outputs.append(x + block.ffn(block.ffn_norm(x)))
         return outputs
 
-    def gates(self, x: Tensor, places: Places) -> Tensor:
-        """(T, D) to preactivations (H, T, 4 d) in packed order."""
+    def gates(self, x: Tensor, places: Places, side: int) -> Tensor:
+        """(T, D) to preactivations (H, T, 4 d) in packed order. side: number of the direction."""
         normed = self.xlstm_norm(x)
-        convolved = places.single.unpad(causal_convolution(places.single.pad(normed), *self.xlstm.conv1d.parts()))
+        padded = _convolved(places.single.pad(normed), *self.xlstm.conv1d.parts(), places, f"convolution {side}")
         order = places.packing.order
-        return self.xlstm.enter(normed.index_select(0, order), functional.silu(convolved).index_select(0, order))
+        return self.xlstm.enter(normed.index_select(0, order), places.single.unpad(padded).index_select(0, order))
 
 
 class BlockStack(nn.Module):
@@ -247,6 +279,7 @@ class BlockStack(nn.Module):
         streams = list(inputs)
         for position in range(len(stacks[0].blocks)):
             blocks: list[Any] = [stack.blocks[position] for stack in stacks]
+            places.block = position
             reverse = alternate and position % 2 == 1
             if reverse:
                 streams = [places.single.flip(x) for x in streams]
@@ -254,3 +287,9 @@ class BlockStack(nn.Module):
             if reverse:
                 streams = [places.single.flip(x) for x in streams]
         return [stack.post_blocks_norm(x) for stack, x in zip(stacks, streams, strict=True)]
+
+    def stages(self, alternate: bool) -> list[Stage]:
+        """One stack over segments, block by block; alternate as in `run`."""
+        blocks: list[Any] = list(self.blocks)
+        directions = [BACK if alternate and position % 2 == 1 else AHEAD for position in range(len(blocks))]
+        return [*(Stage(block.segment, way) for block, way in zip(blocks, directions, strict=True)), token_wise(self.post_blocks_norm)]

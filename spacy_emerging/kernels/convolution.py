@@ -27,7 +27,7 @@ def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def convolution_segment(x: Tensor, weight: Tensor, bias: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
     """`causal_convolution` of a segment of longer sequences, and what its next segment needs to know.
 
-    before: (..., width - 1, D), the last tokens before this segment, as the call before this one returned them; None at the start.
+    before: (..., width - 1, D), the tokens before this segment, as the call before this one returned them; None at the start.
     """
     seen = weight.shape[-1] - 1
     if before is None:

@@ -14,7 +14,8 @@ Source: Beck et al., xLSTM, arXiv 2405.04517, section 2.3 and appendix A.3; the 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +34,14 @@ VENDOR_KERNEL = "chunkwise--triton_xl_chunk"
 """The kernel of the package mlstm_kernels that the "cuda" backend calls."""
 
 
+class State(NamedTuple):
+    """What is carried over a border: memory (N, d, d) and counter (N, d), both divided by exp(largest); largest (N,), m above."""
+
+    memory: Tensor
+    counter: Tensor
+    largest: Tensor
+
+
 def mlstm(
     q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, *, backend: str = "auto", training: bool = False, chunk: int = CHUNK
 ) -> Tensor:
@@ -49,6 +58,30 @@ def mlstm(
     with torch.autocast(v.device.type, enabled=False):
         mixed = mlstm_chunkwise(q.to(exact), k.to(exact), v.to(exact), i.to(exact), f.to(exact), chunk)
     return mixed.to(v.dtype)
+
+
+def mlstm_segment(
+    q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, before: State | None, *, chunk: int = CHUNK
+) -> tuple[Tensor, State]:
+    """`mlstm` of a segment of longer sequences, and the state after it. Without gradients.
+
+    before: the state before the segment, as the call before this one returned it; None at the start.
+    """
+    exact = torch.float64 if v.dtype == torch.float64 else torch.float32
+    batch, heads, length, width = v.shape
+    size = min(length, chunk)
+    missing = -length % size
+    with torch.autocast(v.device.type, enabled=False):
+        q, k, v, i, f = (tensor.to(exact) for tensor in (q, k, v, i, f))
+        if before is None:
+            empty = v.new_zeros(batch * heads, width, width)
+            before = State(empty, empty[:, 0], empty.new_full((batch * heads,), -math.inf))
+        if missing:  # tokens that are not there write nothing and let nothing fade
+            q, k, v = (pad(tensor, (0, 0, 0, missing)) for tensor in (q, k, v))
+            i, f = pad(i, (0, missing), value=-math.inf), pad(f, (0, missing), value=math.inf)
+        mixed, _, after = _forward(q, k, v, i, f, size, before)
+    assert after is not None
+    return mixed[:, :, :length], after
 
 
 def mlstm_recurrent(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
@@ -100,24 +133,10 @@ class _Chunkwise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, size: int) -> Tensor:
-        batch, heads, length, width = q.shape
-        rows, chunks, scale = batch * heads, length // size, 1 / math.sqrt(width)
-        q, k, v = (tensor.reshape(rows * chunks, size, width) for tensor in (q, k, v))
-        f = f.contiguous()
-        total = logsigmoid(f).view(rows, chunks, size).cumsum(-1)
-        above = i.contiguous().view(rows, chunks, size) - total
-        before, bound = _stabilize(total, above)
-        decay = (above[..., None, :] - bound[..., :, None]).exp_().tril_().view(rows * chunks, size, size)
-        weights = torch.baddbmm(decay, q, k.transpose(1, 2), beta=0, alpha=scale).mul_(decay)
-        read = torch.bmm(weights, v)
-        seen = weights.sum(-1)
-        carried = _carry_forward(q, k, v, decay, before, bound, read, seen, scale) if chunks > 1 else ()
-        floor = (total + bound).neg_().exp_().view(rows * chunks, size)
-        normalizer = torch.maximum(seen.abs(), floor).add_(EPSILON)
-        mixed = read.div_(normalizer[..., None])
-        ctx.save_for_backward(q, k, v, f, decay, weights, seen, floor, normalizer, mixed, *carried)
-        ctx.shape = (batch, heads, length, width)
-        return mixed.view(batch, heads, length, width)
+        ctx.shape = q.shape
+        mixed, parts, _ = _forward(q, k, v, i, f, size)
+        ctx.save_for_backward(*parts)
+        return mixed
 
     @staticmethod
     @once_differentiable
@@ -142,10 +161,37 @@ class _Chunkwise(torch.autograd.Function):
         return d_q.view(ctx.shape), d_k.view(ctx.shape), d_v.view(ctx.shape), d_i.view(f.shape), d_f, None
 
 
-def _stabilize(total: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, size: int, start: State | None = None
+) -> tuple[Tensor, tuple[Tensor, ...], State | None]:
+    """The result, what the backward pass needs, and, given the state before the first token, that after the last."""
+    batch, heads, length, width = q.shape
+    rows, chunks, scale = batch * heads, length // size, 1 / math.sqrt(width)
+    q, k, v = (tensor.reshape(rows * chunks, size, width) for tensor in (q, k, v))
+    f = f.contiguous()
+    total = logsigmoid(f).view(rows, chunks, size).cumsum(-1)
+    above = i.contiguous().view(rows, chunks, size) - total
+    before, bound = _stabilize(total, above, start)
+    decay = (above[..., None, :] - bound[..., :, None]).exp_().tril_().view(rows * chunks, size, size)
+    weights = torch.baddbmm(decay, q, k.transpose(1, 2), beta=0, alpha=scale).mul_(decay)
+    read = torch.bmm(weights, v)
+    seen = weights.sum(-1)
+    carried: Sequence[Tensor] = ()
+    after = None
+    if chunks > 1 or start is not None:
+        *carried, memory, counter = _carry_forward(q, k, v, decay, before, bound, read, seen, scale, start)
+        after = State(memory, counter, total[:, -1, -1] + bound[:, -1, -1])
+    floor = (total + bound).neg_().exp_().view(rows * chunks, size)
+    normalizer = torch.maximum(seen.abs(), floor).add_(EPSILON)
+    mixed = read.div_(normalizer[..., None])
+    parts = (q, k, v, f, decay, weights, seen, floor, normalizer, mixed, *carried)
+    return mixed.view(batch, heads, length, width), parts, after
+
+
+def _stabilize(total: Tensor, above: Tensor, start: State | None) -> tuple[Tensor, Tensor]:
     """The running maxima: of the state before each chunk (N, J), and of each token less its decay within the chunk (N, J, C)."""
     running = above.cummax(-1).values
-    before = [torch.full_like(running[:, 0, 0], -math.inf)]
+    before = [torch.full_like(running[:, 0, 0], -math.inf) if start is None else start.largest]
     for chunk in range(total.shape[1] - 1):
         before.append(total[:, chunk, -1] + torch.maximum(before[-1], running[:, chunk, -1]))
     entering = torch.stack(before, 1)
@@ -153,9 +199,19 @@ def _stabilize(total: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _carry_forward(
-    q: Tensor, k: Tensor, v: Tensor, decay: Tensor, before: Tensor, bound: Tensor, read: Tensor, seen: Tensor, scale: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    before: Tensor,
+    bound: Tensor,
+    read: Tensor,
+    seen: Tensor,
+    scale: float,
+    start: State | None,
 ) -> tuple[Tensor, ...]:
-    """Adds to `read` and `seen` what earlier chunks left; gives memories and counters before each chunk, and their decays."""
+    """Adds to `read` and `seen` what earlier chunks left; gives memories and counters before each chunk, their decays, and memory
+    and counter after the last chunk."""
     rows, chunks = before.shape
     width = q.shape[-1]
     fade = (before[..., None] - bound).exp_()  # (N, J, C): how much of the entering state is left at each token
@@ -164,15 +220,22 @@ def _carry_forward(
     written = k * decay[:, -1, :, None]
     added = torch.baddbmm(memory.view(-1, width, width), written.transpose(1, 2), v, beta=0, alpha=scale).view_as(memory)
     counted = (written.sum(1) * scale).view_as(counter)
+    if start is not None:
+        memory[:, 0], counter[:, 0] = start.memory, start.counter
     for chunk in range(1, chunks):
         kept = fade[:, chunk - 1, -1]
         torch.addcmul(added[:, chunk - 1], memory[:, chunk - 1], kept[:, None, None], out=memory[:, chunk])
         torch.addcmul(counted[:, chunk - 1], counter[:, chunk - 1], kept[:, None], out=counter[:, chunk])
+    kept = fade[:, -1, -1]
+    last = (
+        torch.addcmul(added[:, -1], memory[:, -1], kept[:, None, None]),
+        torch.addcmul(counted[:, -1], counter[:, -1], kept[:, None]),
+    )
     memory, counter = memory.view(-1, width, width), counter.view(-1, width, 1)
     left = fade.view(-1, fade.shape[-1])
     read.addcmul_(torch.bmm(q, memory), left[..., None])
     seen.addcmul_(torch.bmm(q, counter).squeeze(-1), left)
-    return memory, counter, fade
+    return memory, counter, fade, *last
 
 
 def _carry_backward(

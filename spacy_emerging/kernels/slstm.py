@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,14 @@ class Packing:
         self.inverse = order.argsort().to(device)
 
 
+class State(NamedTuple):
+    """What is carried over a border, (S, 1, d) each: output, ratio, and logarithm of n."""
+
+    output: Tensor
+    ratio: Tensor
+    log: Tensor
+
+
 def slstm(gates: Tensor, recurrent: Tensor, packing: Packing) -> Tensor:
     """Mixes tokens along every sequence, in time and memory linear in T.
 
@@ -67,6 +75,18 @@ def slstm(gates: Tensor, recurrent: Tensor, packing: Packing) -> Tensor:
     with torch.autocast(gates.device.type, enabled=False):
         mixed: Tensor = _Loop.apply(gates.to(exact), recurrent.to(exact), packing)
     return mixed
+
+
+def slstm_segment(gates: Tensor, recurrent: Tensor, before: State | None) -> tuple[Tensor, State]:
+    """`slstm` of a segment of one longer sequence, and the state after it. Without gradients.
+
+    gates: (S, L, 4 d). before: the state before the segment, as the call before this one returned it; None at the start.
+    Returns (S, L, d).
+    """
+    exact = torch.float64 if gates.dtype == torch.float64 else torch.float32
+    with torch.autocast(gates.device.type, enabled=False):
+        _, outputs, ratios, log = _run_ahead(gates.to(exact), recurrent.to(exact), [1] * gates.shape[1], before)
+    return outputs, State(outputs[:, -1:].clone(), ratios[:, -1:].clone(), log)
 
 
 def slstm_reference(gates: Tensor, recurrent: Tensor) -> Tensor:
@@ -88,40 +108,11 @@ def slstm_reference(gates: Tensor, recurrent: Tensor) -> Tensor:
 
 
 class _Loop(torch.autograd.Function):
-    """`slstm`. Every step works in place on the same few buffers, whose views are cut anew only when a sequence ends."""
+    """`slstm`."""
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, recurrent: Tensor, packing: Packing) -> Tensor:
-        width, sizes = recurrent.shape[1], packing.sizes
-        acts, outputs, ratios = torch.empty_like(gates), gates.new_empty(*gates.shape[:2], width), gates.new_empty(*gates.shape[:2], width)
-        step_gates, step_acts, h, r = (tensor.split(sizes, 1) for tensor in (gates, acts, outputs, ratios))
-        # The first step carries nothing: the new value's share is 1, and log n is the input gate itself.
-        z, o, i, _ = step_gates[0].unflatten(-1, (4, width)).unbind(2)
-        log = i.clone()
-        torch.tanh(z, out=r[0])
-        torch.mul(o.sigmoid(), r[0], out=h[0])
-        step_acts[0].copy_(torch.cat([r[0], o.sigmoid(), torch.ones_like(i), torch.zeros_like(i)], -1))
-        running = 0
-        for t in range(1, len(sizes)):
-            before, last = h[t - 1], r[t - 1]
-            if sizes[t] != running:
-                running = sizes[t]
-                now = gates.new_empty(gates.shape[0], running, 4 * width)
-                parts = now.unflatten(-1, (4, width))
-                z, o, i, f = parts.unbind(2)
-                o_and_i = parts[:, :, 1:3]
-                faded = torch.empty_like(log[:, :running])
-                log, before, last = log[:, :running].contiguous(), before[:, :running], last[:, :running]
-            torch.baddbmm(step_gates[t], before, recurrent, out=now)
-            _log_sigmoid(f, faded)
-            faded.add_(log)
-            torch.logaddexp(i, faded, out=log)
-            i.sub_(faded)
-            o_and_i.sigmoid_()
-            z.tanh_()
-            torch.lerp(last, z, i, out=r[t])
-            torch.mul(o, r[t], out=h[t])
-            step_acts[t].copy_(now)
+        acts, outputs, ratios, _ = _run_ahead(gates, recurrent, packing.sizes)
         ctx.save_for_backward(recurrent, acts, outputs, ratios)
         ctx.packing = packing
         return outputs
@@ -135,6 +126,47 @@ class _Loop(torch.autograd.Function):
         d_gates = _run_back(_local_derivatives(acts, ratios, packing), grad, recurrent, packing.sizes)
         earlier = outputs.index_select(1, packing.previous[first:])
         return d_gates, torch.bmm(earlier.transpose(1, 2), d_gates[:, first:]), None
+
+
+def _run_ahead(gates: Tensor, recurrent: Tensor, sizes: list[int], start: State | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Activations (S, T, 4 d), outputs and ratios (S, T, d), and the last log n, of sequences that run for `sizes` as in Packing.
+
+    Every step works in place on the same few buffers, whose views are cut anew only when a sequence ends.
+    """
+    width = recurrent.shape[1]
+    acts, outputs, ratios = torch.empty_like(gates), gates.new_empty(*gates.shape[:2], width), gates.new_empty(*gates.shape[:2], width)
+    step_gates, step_acts, h, r = (tensor.split(sizes, 1) for tensor in (gates, acts, outputs, ratios))
+    if start is None:
+        # The first step carries nothing: the new value's share is 1, and log n is the input gate itself.
+        z, o, i, _ = step_gates[0].unflatten(-1, (4, width)).unbind(2)
+        log = i.clone()
+        torch.tanh(z, out=r[0])
+        torch.mul(o.sigmoid(), r[0], out=h[0])
+        step_acts[0].copy_(torch.cat([r[0], o.sigmoid(), torch.ones_like(i), torch.zeros_like(i)], -1))
+    else:
+        log = start.log.clone()
+    running = 0
+    for t in range(0 if start else 1, len(sizes)):
+        before, last = start[:2] if start and not t else (h[t - 1], r[t - 1])
+        if sizes[t] != running:
+            running = sizes[t]
+            now = gates.new_empty(gates.shape[0], running, 4 * width)
+            parts = now.unflatten(-1, (4, width))
+            z, o, i, f = parts.unbind(2)
+            o_and_i = parts[:, :, 1:3]
+            faded = torch.empty_like(log[:, :running])
+            log, before, last = log[:, :running].contiguous(), before[:, :running], last[:, :running]
+        torch.baddbmm(step_gates[t], before, recurrent, out=now)
+        _log_sigmoid(f, faded)
+        faded.add_(log)
+        torch.logaddexp(i, faded, out=log)
+        i.sub_(faded)
+        o_and_i.sigmoid_()
+        z.tanh_()
+        torch.lerp(last, z, i, out=r[t])
+        torch.mul(o, r[t], out=h[t])
+        step_acts[t].copy_(now)
+    return acts, outputs, ratios, log
 
 
 def _log_sigmoid(x: Tensor, out: Tensor) -> None:

@@ -10,7 +10,7 @@ from spacy_emerging.bridge.segments import can_stream, in_segments
 
 from .encoders import PRESENT, WIDTH, assert_close, assert_same, directions, ready, sequences, torch_module
 
-NOT_YET = ("HydraEncoder", "StateSpaceEncoder", "TransformerEncoder", "XLSTMEncoder")
+NOT_YET = ("HydraEncoder", "StateSpaceEncoder", "TransformerEncoder")
 """Encoders that take a sequence as a whole."""
 
 STREAMING = [name for name in PRESENT if name.split(".")[1] not in NOT_YET]
@@ -33,13 +33,16 @@ def test_which_encoders_stream(name: str) -> None:
 @each_streaming
 @pytest.mark.parametrize(("tokens", "size"), [(301, 1), (301, 7), (301, 64), (301, 150), (301, 300), (256, 64)])
 def test_segments_change_nothing(name: str, direction: str, tokens: int, size: int) -> None:
-    """Whatever the place of borders: segments shorter than a convolution or a chunk, a last one of one token, none left over."""
-    module = torch_module(ready(name, direction, depth=3)).eval()
-    x = torch.from_numpy(sequences(tokens)[0])
+    """Whatever the place of borders: segments shorter than a convolution or a chunk, a last one of one token, none left over.
+
+    In float64, where what differs is more than rounding.
+    """
+    module = torch_module(ready(name, direction, depth=3)).eval().double()
+    x = torch.from_numpy(sequences(tokens)[0]).double()
     before = x.clone()
     with torch.no_grad():
         whole = module(x, Layout([tokens]))
-        torch.testing.assert_close(in_segments(module, x, size), whole, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(in_segments(module, x, size), whole, rtol=0, atol=1e-10)
     # and what went in is left as it was
     assert torch.equal(x, before)
 
