@@ -73,7 +73,7 @@ class QuantizedLinear(nn.Module):
             y = multiply(rows).mul_(scale)
             if self.bias is not None:
                 y += self.bias
-        return y.view(*x.shape[:-1], -1)
+        return y.view(*x.shape[:-1], self.out_features)
 
     def _floats(self, rows: Tensor) -> Tensor:
         """Float32 holds the sums exactly as long as they stay below 2^24."""
@@ -125,9 +125,14 @@ def quantize_layers(module: nn.Module, names: Iterable[str]) -> None:
     Raises AttributeError where the module has no linear layer of that name.
     """
     done: dict[int, QuantizedLinear] = {}
-    found = {name: module.get_submodule(name) for name in names}
+    found = {name: _linear(module, name) for name in names}
     for name, layer in found.items():
-        if type(layer) is not nn.Linear:
-            raise AttributeError(f"'{name}' is no nn.Linear")
         above, _, last = name.rpartition(".")
         setattr(module.get_submodule(above), last, done.setdefault(id(layer), QuantizedLinear(layer)))
+
+
+def _linear(module: nn.Module, name: str) -> nn.Linear:
+    layer = module.get_submodule(name)
+    if type(layer) is not nn.Linear:
+        raise AttributeError(f"'{name}' is no nn.Linear")
+    return layer
