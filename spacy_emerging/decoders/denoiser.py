@@ -30,7 +30,7 @@ def waves(places: Tensor, width: int) -> Tensor:
 class Condition(NamedTuple):
     """What does not change from step to step, and is computed once: per token, what its state says."""
 
-    layout: Layout
+    layout: Layout  # of the tokens of all samples
     readout: Tensor  # (T, O): a guess from the state alone
     modulation: Tensor  # (T, parts * W)
     positions: Tensor  # (T, W)
@@ -70,20 +70,21 @@ class Denoiser(nn.Module):
         self.time = nn.Sequential(nn.Linear(inner, inner), nn.SiLU(), nn.Linear(inner, inner), nn.SiLU())
         self.state_modulation = _zero(nn.Linear(hidden, self.parts * inner))
         self.time_modulation = _zero(nn.Linear(inner, self.parts * inner, bias=False))
-        with torch.no_grad():
-            self.state_modulation.bias.view(self.parts, inner)[[*range(0, self.parts, 3)]] = (
-                1.0  # what scales norms, so that it need not be added to 1
-            )
+        with torch.no_grad():  # a norm's scale is 1 at first, and what a scale is added to
+            self.state_modulation.bias.view(self.parts, inner)[::3] = 1
         self.blocks = nn.ModuleList(Block(inner, heads, dropout) for _ in range(depth))
         self.output = _zero(nn.Linear(inner, outputs, bias=False))
         self.dropout = nn.Dropout(dropout)
 
-    def condition(self, tokens: Tensor, layout: Layout) -> Condition:
-        """From (T, D) token states, end to end."""
+    def condition(self, tokens: Tensor, layout: Layout, samples: int = 1) -> Condition:
+        """From (T, D) token states, end to end, of sequences that are sampled so many times."""
         hidden = self.dropout(functional.silu(self.state_norm(project(tokens, self.state))))
         positions = waves(torch.arange(layout.longest, device=tokens.device), self.inner).to(hidden.dtype)
         return Condition(
-            layout, project(hidden, self.readout), project(hidden, self.state_modulation), positions.index_select(0, layout.position)
+            layout if samples == 1 else Layout(layout.lengths * samples, tokens.device),
+            project(hidden, self.readout),
+            project(hidden, self.state_modulation),
+            positions.index_select(0, layout.position),
         )
 
     def times(self, times: Tensor) -> Tensor:
@@ -96,9 +97,8 @@ class Denoiser(nn.Module):
         x = self.noisy(noisy) + condition.positions
         if self.earlier is not None and earlier is not None:
             x = x + self.earlier(earlier)
-        layout = condition.layout if len(noisy) == 1 else Layout(condition.layout.lengths * len(noisy), noisy.device)
         for number, block in enumerate(self.blocks):
-            x = block(x, parts[6 * number : 6 * number + 6], layout)
+            x = block(x, parts[6 * number : 6 * number + 6], condition.layout)
         scale, shift = parts[-2:]
         return self.output(_modulated(x, scale, shift)) + condition.readout
 

@@ -160,7 +160,7 @@ class Diffusion(nn.Module):
 
     def _sampled(self, tokens: Tensor, layout: Layout) -> tuple[list[Tensor], Tensor]:
         """Per field log-probabilities (S, T, K), and labels (S, T, F), of (T, D) states: the denoiser once per step, the rest once."""
-        settings, condition = self.settings, self.denoiser.condition(tokens, layout)
+        settings, condition = self.settings, self.denoiser.condition(tokens, layout, self.settings.samples)
         grid = time_grid(settings.times, settings.steps)
         modulations = self._modulations(torch.tensor(grid[:-1], device=tokens.device))
         left = self._left(torch.tensor(grid), tokens)

@@ -63,7 +63,7 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.decoder, self.bits, self.calls = decoder, bits, 0
 
-    def condition(self, tokens: Tensor, layout: Any) -> None:
+    def condition(self, tokens: Tensor, layout: Any, samples: int = 1) -> None:
         return None
 
     def times(self, times: Tensor) -> Tensor:
