@@ -118,7 +118,7 @@ def peak_bytes_per_word(key: str, width: int, depth: int, length: int, threads: 
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
     """A size in /proc/self/status, in bytes."""
     found = re.search(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
     assert found is not None
@@ -133,10 +133,10 @@ def _peak(key: str, width: int, depth: int, length: int, threads: int) -> float:
     short = x[:1, : min(length, 8)].detach().requires_grad_()
     subject.call(short).sum().backward()
     subject.forget(short)
-    before = _status("VmRSS")
+    before = status("VmRSS")
     CLEAR.write_text("5")  # the peak of the process starts anew from what it holds now
     subject.call(x).sum().backward()
-    return (_status("VmHWM") - before) / (x.shape[0] * x.shape[1])
+    return (status("VmHWM") - before) / (x.shape[0] * x.shape[1])
 
 
 if __name__ == "__main__":

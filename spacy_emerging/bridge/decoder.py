@@ -139,13 +139,15 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
     tokens = join(model, vectors)
     best, scores, agreement = [], [], []
     with shim.running(False) as module:
-        parts = _arranged(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
-        for layout, index in parts:
-            prediction = _prediction(module, layout.pad(take(tokens, index)), layout.mask, want_scores)
+        parts = _in_pieces(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
+        for layout, place in parts:
+            states = tokens[place] if isinstance(place, slice) else take(tokens, place)
+            prediction = _prediction(module, layout.pad(states), layout.mask, want_scores)
             best.append(layout.unpad(prediction.best))
             scores.append([layout.unpad(field.to(tokens.dtype)) for field in prediction.scores] if want_scores else [])
             agreement += [] if prediction.agreement is None else [layout.unpad(prediction.agreement)]
-    order = None if parts[0][1] is None else torch.cat([index for _, index in parts if index is not None]).argsort()
+    indexes = [place for _, place in parts if isinstance(place, Tensor)]
+    order = torch.cat(indexes).argsort() if indexes else None
     best_array = _restored(best, order)
     score_arrays = [_restored(list(field), order) for field in zip(*scores, strict=True)]
     agreed = _restored(agreement, order) if agreement else None
@@ -173,6 +175,17 @@ def _arranged(module: nn.Module, lengths: list[int], max_batch_tokens: int, devi
         return [(Layout([length for length in lengths if length], device), None)]
     pieces = torch.arange(sum(lengths), device=device).split(lengths)
     return [(Layout([lengths[i] for i in group], device), torch.cat([pieces[i] for i in group])) for group in groups]
+
+
+def _in_pieces(
+    module: nn.Module, lengths: list[int], max_batch_tokens: int, device: torch.device
+) -> Sequence[tuple[Layout, slice | Tensor | None]]:
+    """As `_arranged`, for prediction: where every token is decided alone, many of them go in slices, which bounds the scores in memory."""
+    total = sum(lengths)
+    if total <= max_batch_tokens or not getattr(module, "tokenwise", False):
+        return _arranged(module, lengths, max_batch_tokens, device)
+    places = [slice(start, min(start + max_batch_tokens, total)) for start in range(0, total, max_batch_tokens)]
+    return [(Layout([place.stop - place.start], device), place) for place in places]
 
 
 def take(flat: Tensor, index: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from spacy_emerging.bridge.decoder import decoder_block, set_fields
 from spacy_emerging.bridge.saved import pack
+from spacy_emerging.decoders.softmax import SoftmaxDecoder
 from spacy_emerging.errors import ModelDataError
 from spacy_emerging.types import Field, LossOutput, Prediction, Transitions
 
@@ -153,3 +154,30 @@ def test_fields_come_back_with_the_model() -> None:
 def test_saved_decoder_of_something_else_is_refused() -> None:
     with pytest.raises(ModelDataError, match="width or label fields"):
         decoder_block("context", ContextDecoder).shims[0].from_bytes(pack({"depth": 3}, nn.Linear(1, 1)))
+
+
+def test_tokens_that_are_decided_alone_are_predicted_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Doc of a million tokens never has all of its scores in memory at once, unless they are asked for."""
+    # given a softmax over labels, which takes up to 12 tokens at once
+    model = decoder_block("softmax", SoftmaxDecoder(), max_batch_tokens=12)
+    set_fields(model, WIDTH, FIELDS)
+    module = model.shims[0].module
+    taken: list[int] = []
+    predict = module.predict
+
+    def noted(states: Tensor, mask: Tensor) -> Prediction:
+        taken.append(states.shape[1])
+        return predict(states, mask)
+
+    monkeypatch.setattr(module, "predict", noted)
+    vectors, _ = batch(*LENGTHS)
+    # when there are more
+    found = model.predict((vectors, True))
+    # then slices go through it whatever the borders of units, and units get the same as from one slice
+    assert taken == [12, 12, 12, 12, 12, 2]
+    model.attrs["max_batch_tokens"] = 1000
+    for unit, whole in zip(found, model.predict((vectors, True)), strict=True):
+        numpy.testing.assert_array_equal(unit.best, whole.best)
+        for scores, wanted in zip(unit.scores, whole.scores, strict=True):
+            numpy.testing.assert_allclose(scores, wanted, atol=1e-6)
+    assert taken[6:] == [sum(LENGTHS)]
