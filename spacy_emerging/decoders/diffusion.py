@@ -16,7 +16,7 @@ from .diffusion_model import NAME, Diffusion, Settings
 CHOICES: dict[str, Iterable[str]] = {
     "bits": BITS,
     "target": ("x0", "noise"),
-    "loss": ("cross_entropy", "squared"),
+    "loss": ("labels", "bits", "squared"),
     "schedule": SCHEDULES,
     "sampler": ("ddim", "ancestral"),
     "search": ("linearization", "decoder"),
@@ -26,7 +26,7 @@ CHOICES: dict[str, Iterable[str]] = {
 def DiffusionDecoder(
     bits: str = "index",
     target: str = "x0",
-    loss: str = "cross_entropy",
+    loss: str = "labels",
     schedule: str = "linear",
     times: int = 1000,
     snr_scale: float = 0.1,
@@ -47,13 +47,14 @@ def DiffusionDecoder(
     """Diffusion tagging [Huang et al. 2023, DiffusionSL; with target "noise", as in Ezquerro et al. 2026, arXiv 2509.25918].
 
     Labels become bits of -1 and 1 times `snr_scale`, which Gaussian noise covers more and more; a small Transformer that sees the token
-    states finds them again. A code that is no label is read as the nearest one.
+    states finds them again. Bits that are no label's are read as the nearest one.
 
     bits (str): "index": a label's number in binary. "linearization": the bits of a bit encoding themselves, so that a wrong bit is a
     small error; fields without bits keep the number.
     target (str): What the network predicts: "x0", the bits (DiffusionSL), or "noise", for which an `snr_scale` of 1 is recommended.
-    loss (str): Of target "x0": "cross_entropy" of the bits (ours: the same answer is best, and it bears higher learning rates), or their
-    "squared" error (published). Of the noise it is always the squared error, of a chain the cross-entropy of its labels.
+    loss (str): Of target "x0". "squared" is the squared error of bits (published). "bits", their cross-entropy, and "labels", that of
+    labels whose probabilities tell the bits, are ours: they want the same estimate, learn it faster, and bear higher learning rates.
+    Of the noise it is always the squared error, of a chain the cross-entropy of labels.
     schedule (str): How fast noise covers the bits: "linear" (DiffusionSL), "cosine" or "sigmoid".
     times (int): T, noising steps in training. 1000 is published; recommended 100 to 1000.
     snr_scale (float): Size of a bit beside noise of variance 1. 0.1 is published; recommended 0.1 to 1.

@@ -13,7 +13,7 @@ from ..kernels.diffusion import noised, remainders, step_back, time_grid
 from ..types import Field, LossOutput, Prediction
 from .bit_tags import BitTags
 from .denoiser import Denoiser
-from .diffusion_targets import ChainLabels, CleanBits, Gold, LikelyBits, NoiseInBits, Noisy
+from .diffusion_targets import ChainLabels, CleanBits, Gold, Labels, LikelyBits, NoiseInBits, Noisy
 from .noise import noise_of_positions, training_draws
 
 NAME = "spacy-emerging.DiffusionDecoder.v1"
@@ -209,4 +209,4 @@ def _target(tags: BitTags, settings: Settings) -> Any:
         return ChainLabels(tags, settings.mean_field_rounds)
     if settings.target == "noise":
         return NoiseInBits(tags, settings.snr_scale)
-    return CleanBits(tags) if settings.loss == "squared" else LikelyBits(tags)
+    return {"labels": Labels, "bits": LikelyBits, "squared": CleanBits}[settings.loss](tags)

@@ -55,8 +55,8 @@ class CleanBits(nn.Module):
 
 
 class LikelyBits(CleanBits):
-    """The outputs are log-odds of the bits, in the cross-entropy, whose best answer is the same mean of a bit as that of the squared
-    error; but as in a softmax, one very wrong bit pulls no harder than a wrong one, so that training bears high learning rates. Ours.
+    """The outputs are log-odds of the bits, in the cross-entropy: ours. Its best answer is the same mean of a bit as that of the squared
+    error; but as in a softmax, a very wrong bit pulls no harder than a wrong one, so that training bears high learning rates.
     """
 
     def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
@@ -89,38 +89,55 @@ class NoiseInBits(CleanBits):
         return parted(noisy.bits, output, noisy.left)[0] / self.snr_scale
 
 
-class ChainLabels(nn.Module):
-    """The outputs are label scores of a linear chain per field: a conditional random field over the labels, given the text and a noisy
-    version of all labels, and inferred by mean field (arXiv 2606.18856).
+class Labels(nn.Module):
+    """The outputs are label scores per field, in the cross-entropy: ours.
 
-    The estimate of a bit is its mean under the chain's beliefs. Not published, hence ours: the noise is that of the bits, as everywhere
-    here; transitions are the same at all tokens and times; the loss is the cross-entropy of the beliefs.
+    The estimate of a bit is its mean under the labels' probabilities. That is still what target "x0" asks for, the mean of the bits
+    given text and noise; but no probability goes to codes that are no labels, bits of one label are not taken for independent, and
+    what is learned of a label is not spread over all that share a bit.
     """
 
-    def __init__(self, tags: BitTags, rounds: int) -> None:
+    def __init__(self, tags: BitTags) -> None:
         super().__init__()
         self.tags = tags
         self.labels = [len(tags.code(f)) for f in range(tags.fields)]
         self.outputs = sum(self.labels)
-        self.chains: Sequence[MeanFieldChain] = nn.ModuleList(MeanFieldChain(labels, rounds) for labels in self.labels)  # type: ignore[assignment]
 
     def loss(self, output: Tensor, gold: Gold, noisy: Noisy) -> Tensor:
         """Cross-entropy in nats of annotated labels, summed over fields and tokens."""
         total = output.new_zeros(())
-        for f, beliefs in enumerate(self._log_beliefs(output, noisy.layout)):
+        for f, beliefs in enumerate(self.log_beliefs(output, noisy.layout)):
             total = total + functional.nll_loss(beliefs[0], gold.ids[:, f], reduction="sum", ignore_index=-1)
         return total
 
     def bits(self, output: Tensor, noisy: Noisy) -> Tensor:
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
-        beliefs = self._log_beliefs(output, noisy.layout)
+        beliefs = self.log_beliefs(output, noisy.layout)
         return torch.cat([field.exp() @ self.tags.code(f) for f, field in enumerate(beliefs)], dim=-1)
 
     def answer(self, output: Tensor, noisy: Noisy) -> tuple[list[Tensor], Tensor]:
         """Per field log-probabilities (S, T, K), and the labels (S, T, F)."""
-        beliefs = self._log_beliefs(output, noisy.layout)
+        beliefs = self.log_beliefs(output, noisy.layout)
         return beliefs, torch.stack([field.argmax(dim=-1) for field in beliefs], dim=-1)
 
-    def _log_beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
+    def log_beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
+        """Per field (S, T, K) log-probabilities."""
+        return [scores.log_softmax(dim=-1) for scores in output.split(self.labels, dim=-1)]
+
+
+class ChainLabels(Labels):
+    """The same of a linear chain per field: a conditional random field over the labels, given the text and a noisy version of all
+    labels, and inferred by mean field (arXiv 2606.18856).
+
+    Not published, hence ours: the noise is that of the bits, as everywhere here; transitions are the same at all tokens and times;
+    the loss is the cross-entropy of the beliefs.
+    """
+
+    def __init__(self, tags: BitTags, rounds: int) -> None:
+        super().__init__(tags)
+        self.chains: Sequence[MeanFieldChain] = nn.ModuleList(MeanFieldChain(labels, rounds) for labels in self.labels)  # type: ignore[assignment]
+
+    def log_beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
+        """Per field (S, T, K) log-probabilities."""
         parts = output.split(self.labels, dim=-1)
         return [chain.log_beliefs(scores, layout) for chain, scores in zip(self.chains, parts, strict=True)]

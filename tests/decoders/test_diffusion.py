@@ -13,6 +13,7 @@ from torch import Tensor
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.decoders.diffusion import DiffusionDecoder
 from spacy_emerging.decoders.diffusion_model import Diffusion
+from spacy_emerging.decoders.diffusion_targets import Noisy
 from spacy_emerging.decoders.noise import BLOCK, noise_of_positions, training_draws
 from spacy_emerging.errors import SettingError
 from spacy_emerging.types import Field
@@ -24,6 +25,7 @@ SMALL = {"hidden_width": 6, "denoiser_width": 8, "denoiser_depth": 1, "times": 5
 
 MODES: dict[str, dict[str, Any]] = {
     "x0": {},
+    "bits": {"loss": "bits"},
     "squared": {"loss": "squared"},
     "noise": {"target": "noise", "snr_scale": 1.0},
     "structured": {"structured": True},
@@ -73,6 +75,9 @@ class Oracle(torch.nn.Module):
     def forward(self, noisy: Tensor, earlier: Tensor | None, time: Tensor, condition: None) -> Tensor:
         self.calls += 1
         bits, settings = self.bits.expand_as(noisy), self.decoder.settings
+        if settings.target == "x0" and settings.loss == "labels":
+            groups = bits.split(self.decoder.tags.sizes, dim=-1)
+            return 30 * torch.cat([group @ self.decoder.tags.code(f).T for f, group in enumerate(groups)], dim=-1)
         if settings.target == "x0":
             return bits if settings.loss == "squared" else 30 * bits
         left = self.decoder.left[int(time.round())].float()
@@ -85,7 +90,7 @@ class Oracle(torch.nn.Module):
 
 @pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
 @pytest.mark.parametrize("steps", [1, 2, 5, 50])
-@pytest.mark.parametrize("mode", ["x0", "squared", "noise"])
+@pytest.mark.parametrize("mode", ["x0", "bits", "squared", "noise"])
 def test_perfect_denoiser_gives_the_labels_back(mode: str, steps: int, sampler: str) -> None:
     # given a network that never errs, any number of steps ends at its labels
     decoder, (states, mask) = module(**{**MODES[mode], "steps": steps, "sampler": sampler}), batch(7, 3)
@@ -159,7 +164,7 @@ def test_another_seed_draws_other_noise() -> None:
 
 def test_fields_in_another_order_are_the_same_fields() -> None:
     # given a network that looks at the states alone, whose parts are put into the other order
-    decoder, turned = (module(*fields, steps=1) for fields in ((TAG, KIND), (KIND, TAG)))
+    decoder, turned = (module(*fields, loss="bits") for fields in ((TAG, KIND), (KIND, TAG)))
     turned.load_state_dict(decoder.state_dict())
     order = [3, 0, 1, 2]  # bits of the second field first
     one, other = decoder.denoiser, turned.denoiser
@@ -250,7 +255,7 @@ def test_loss_is_the_error_of_the_bits_of_annotated_tokens() -> None:
 
 
 def test_cross_entropy_of_bits() -> None:
-    decoder, (states, mask) = module(KIND), batch(2)
+    decoder, (states, mask) = module(KIND, loss="bits"), batch(2)
     decoder.denoiser = Oracle(decoder, torch.tensor([[0.1], [-0.05]]))  # log-odds of 3 and -1.5
     output = decoder.loss(states, mask, torch.tensor([[[1], [1]]]))
     assert output.total.item() == pytest.approx(math.log(1 + math.exp(-3)) + math.log(1 + math.exp(1.5)), rel=1e-5)
@@ -267,6 +272,21 @@ def test_network_sees_nothing_of_gold_that_is_missing() -> None:
     kept = decoder.left[26].sqrt().item() * 0.1  # in evaluation, half of the times
     torch.testing.assert_close(seen[1][0] - seen[0][0], kept * decoder.tags.code(0)[3])
     assert torch.equal(seen[0][1], seen[1][1])
+
+
+def test_cross_entropy_of_labels() -> None:
+    # given scores of 3 and 1 for the gold label and the other, and the same for another token without annotation
+    decoder, (states, mask) = module(KIND), batch(2)
+    decoder.denoiser.forward = lambda *_: torch.tensor([[[1.0, 3.0], [1.0, 3.0]]])
+    output = decoder.loss(states, mask, torch.tensor([[[1], [-1]]]))
+    assert output.total.item() == pytest.approx(math.log(1 + math.exp(-2))) and output.count == 1
+
+
+def test_estimate_of_a_bit_is_its_mean_under_the_labels() -> None:
+    decoder, layout = module(TAG), Layout([1])
+    probabilities = torch.tensor([[[0.1, 0.2, 0.3, 0.4, 1e-30]]])
+    bits = decoder.target.bits(probabilities.log(), Noisy(torch.zeros(1, 1, 3), torch.ones(()), layout))
+    torch.testing.assert_close(bits[0, 0], torch.tensor([-1.0, 0.3 + 0.4 - 0.1 - 0.2, 0.2 + 0.4 - 0.1 - 0.3]))
 
 
 @each_mode

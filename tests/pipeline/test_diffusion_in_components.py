@@ -45,7 +45,7 @@ SETTINGS: list[Any] = [
     pytest.param("ner", {"self_conditioning": True, "steps": 3}, BIO, id="bio"),
     pytest.param("ner", {"structured": True, "steps": 2}, {}, id="bilou-by-mean-field"),
     pytest.param("parser", {"search": "decoder"}, PLANES, id="brackets"),
-    pytest.param("parser", {"bits": "linearization"}, SEVEN_BITS, id="seven-bits-as-they-are"),
+    pytest.param("parser", {"bits": "linearization", "loss": "bits"}, SEVEN_BITS, id="seven-bits-as-they-are"),
     pytest.param("graph-bits", {"bits": "linearization", "samples": 3}, {}, id="bits-of-graphs"),
     pytest.param("segmenter", {"samples": 2}, {}, id="segmenter"),
 ]
