@@ -70,9 +70,9 @@ class QuantizedLinear(nn.Module):
             rows, scale = rounded(x.detach().reshape(-1, x.shape[-1]).float())
             large = len(rows) * self.integers.numel() >= WORTH_PREPARING
             multiply = self._bytes if HAS_INT8 and large and x.device.type == "cpu" else self._floats
-            y = multiply(rows).mul_(scale)
-            if self.bias is not None:
-                y += self.bias
+            y = multiply(rows)
+            # in one pass and in place: such passes over wide results take as long as the product itself
+            y = y.mul_(scale) if self.bias is None else torch.addcmul(self.bias, y, scale, out=y)
         return y.view(*x.shape[:-1], self.out_features)
 
     def _floats(self, rows: Tensor) -> Tensor:
@@ -85,8 +85,9 @@ class QuantizedLinear(nn.Module):
             self._prepared = torch.ops.onednn.qlinear_prepack(self.integers, None), zeros
         weight, zeros = self._prepared
         # Inputs without a sign, with the number that stands for zero: those with a sign take a routine of no speed at all.
+        # Another first bit adds 128 to them; torch is slow in making such numbers out of floats.
         middle = LARGEST + 1
-        unsigned = rows.add_(middle).to(torch.uint8)
+        unsigned = rows.to(torch.int8).view(torch.uint8).bitwise_xor_(middle)
         factors = unsigned, 1.0, middle, weight, self.scale, zeros
         return torch.ops.onednn.qlinear_pointwise(*factors, None, 1.0, 0, torch.float32, "none", [], "")
 
@@ -111,11 +112,15 @@ def rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quantizable(module: nn.Module) -> list[str]:
-    """Names of the layers that are worth quantising: every nn.Linear with at least LEAST_WIDTH inputs and outputs."""
+    """Names of the layers that are worth quantising: every nn.Linear with at least LEAST_WIDTH inputs and outputs.
+
+    Not in parts that the module lists in `training_only`, which a saved module may come without.
+    """
+    passed_over = tuple(f"{part}." for part in getattr(module, "training_only", ()))
     return [
         name
         for name, layer in module.named_modules(remove_duplicate=False)
-        if type(layer) is nn.Linear and min(layer.in_features, layer.out_features) >= LEAST_WIDTH
+        if type(layer) is nn.Linear and min(layer.in_features, layer.out_features) >= LEAST_WIDTH and not name.startswith(passed_over)
     ]
 
 

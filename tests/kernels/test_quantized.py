@@ -140,6 +140,12 @@ def test_large_linear_layers_are_quantized_and_shared_ones_stay_shared() -> None
     assert quantizable(parts) == []
 
 
+def test_what_only_training_needs_is_passed_over() -> None:
+    parts = Parts()
+    parts.training_only = ("inner",)
+    assert quantizable(parts) == ["large", "shared"]
+
+
 @pytest.mark.parametrize("name", ["missing", "inner.0"])
 def test_a_layer_that_is_not_there_changes_nothing(name: str) -> None:
     parts = Parts()
