@@ -51,22 +51,25 @@ def in_segments(module: Any, tokens: Tensor, size: int) -> Tensor:
     """(T, D) of one sequence to (T, D), as `module(tokens, Layout([T]))`, in segments of `size` tokens. `tokens` are left as they are."""
     outputs = tokens
     for stage in module.stages():
-        outputs = _through(stage, outputs, size, in_place=outputs is not tokens and stage.directions != BOTH)
+        outputs = _through(stage, outputs, size, own=outputs is not tokens)
     return outputs
 
 
-def _through(stage: Stage, tokens: Tensor, size: int, in_place: bool) -> Tensor:
-    """All segments through one stage. in_place: whether outputs replace `tokens`, which is safe behind a single direction."""
+def _through(stage: Stage, tokens: Tensor, size: int, own: bool) -> Tensor:
+    """All segments through one stage. own: whether outputs may replace `tokens`, as they do behind a single direction."""
     carried: Carried = {}
-    outputs = tokens if in_place else tokens.new_empty(0)
+    outputs = None
     for start in range(0, len(tokens), size):
         end = min(start + size, len(tokens))
         places = [slice(len(tokens) - end, len(tokens) - start) if back else slice(start, end) for back in stage.directions]
         streams = [_turned(tokens[place], back) for place, back in zip(places, stage.directions, strict=True)]
         found = stage.run(streams, Layout([end - start], tokens.device, carried))
-        if not len(outputs):
+        if outputs is None:
             width = found[0].shape[1] if stage.added else sum(part.shape[1] for part in found)
-            outputs = tokens.new_zeros(len(tokens), width) if stage.added else tokens.new_empty(len(tokens), width)
+            if own and len(found) == 1 and width == tokens.shape[1]:
+                outputs = tokens
+            else:
+                outputs = tokens.new_zeros(len(tokens), width) if stage.added else tokens.new_empty(len(tokens), width)
         column = 0
         for part, place, back in zip(found, places, stage.directions, strict=True):
             target = outputs[place, column : column + part.shape[1]]
@@ -75,7 +78,7 @@ def _through(stage: Stage, tokens: Tensor, size: int, in_place: bool) -> Tensor:
             else:
                 target.copy_(_turned(part, back))
                 column += part.shape[1]
-    return outputs
+    return tokens if outputs is None else outputs
 
 
 def _turned(stream: Tensor, back: bool) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from thinc.api import Model
@@ -11,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
-from ..bridge.layout import Layout
+from ..bridge.layout import Carried, Layout
+from ..bridge.segments import AHEAD, BOTH, Stage, token_wise
 from ..errors import check_whole
-from ..kernels.diagonal_ssm import diagonal_ssm, discretised
+from ..kernels.diagonal_ssm import diagonal_ssm, diagonal_ssm_segment, discretised
 from ..kernels.linear import project
 from .parts import RMSNorm, scale_down
 
@@ -43,15 +46,19 @@ class Kernel(nn.Module):
         self.A_imag_shift = nn.Parameter(torch.zeros(channels, pairs))
         self.C = nn.Parameter(torch.randn(directions * channels, pairs, 2) * math.sqrt(0.5))
 
-    def forward(self, x: Tensor, chunk: int, exactly_causal: bool = False) -> Tensor:
-        """(B, L, directions x D) to the same."""
+    def forward(self, x: Tensor, chunk: int, exactly_causal: bool = False, carried: Carried | None = None) -> Tensor:
+        """(B, L, directions x D) to the same. carried: see Layout."""
         shift = self.A_imag_shift
         frequency = math.pi * torch.arange(shift.shape[1], dtype=shift.dtype, device=shift.device) + shift
         log_transition, entering = discretised(self.log_dt, self.log_A_real, frequency)
         if self.directions > 1:
             log_transition, entering = log_transition.repeat(self.directions, 1), entering.repeat(self.directions, 1)
         # Each state stands for itself and for its conjugate, hence the 2.
-        return diagonal_ssm(x, log_transition, 2 * torch.view_as_complex(self.C) * entering, chunk, exactly_causal)
+        weight = 2 * torch.view_as_complex(self.C) * entering
+        if carried is None:
+            return diagonal_ssm(x, log_transition, weight, chunk, exactly_causal)
+        y, carried["state"] = diagonal_ssm_segment(x, log_transition, weight, chunk, carried.get("state"), exactly_causal)
+        return y
 
 
 class Layer(nn.Module):
@@ -76,14 +83,47 @@ class Layer(nn.Module):
         """(T, D) to (T, D)."""
         normed = self.norm(tokens)
         with torch.autocast(tokens.device.type, enabled=False):
-            y = layout.unpad(self._mix(layout.pad(normed)))
+            y = layout.unpad(self._mix(layout.pad(normed), layout.carried))
+        return self._leave(tokens, normed, y)
+
+    def stages(self) -> list[Stage]:
+        """The layer over segments. What both directions found has to meet before the output layer, so it is kept with the tokens."""
+        if self.direction == "forward":
+            return [Stage(lambda streams, layout: [self(streams[0], layout)], AHEAD)]
+        return [Stage(self._sides, BOTH), token_wise(self._join)]
+
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Two (S, D) to the first of them beside what is read from left to right, and to what is read from right to left."""
+        carried, channels = layout.carried, streams[0].shape[1] // 2
+        assert carried is not None
+        left, right = (self.norm(stream) for stream in streams)
+        if self.direction == "concat":
+            left, right = left[:, :channels], right[:, channels:]
+        with torch.autocast(left.device.type, enabled=False):
+            left, right = self.kernel(torch.cat([left, right], -1)[None], self.chunk, carried=carried)[0].chunk(2, -1)
+        if self.direction == "add":  # what is read from right to left belongs to the token after it, in that order
+            before = carried.get("last", torch.zeros_like(right[:1]))
+            carried["last"] = right[-1:].clone()
+            right = torch.cat([before, right[:-1]])
+        return [torch.cat([streams[0], left], -1), right]
+
+    def _join(self, found: Tensor) -> Tensor:
+        """What `_sides` gives to (S, D)."""
+        tokens, y = found.tensor_split([len(self.D)], -1)
+        if self.direction == "add":
+            left, right = y.chunk(2, -1)
+            y = left + right
+        return self._leave(tokens, self.norm(tokens), y)
+
+    def _leave(self, tokens: Tensor, normed: Tensor, y: Tensor) -> Tensor:
+        """The tokens, their norms and what was read, all (T, D), to (T, D)."""
         raised = project(functional.gelu(torch.addcmul(y, normed.to(y.dtype), self.D)), self.output)
         return tokens + self.dropout(functional.glu(raised, -1))
 
-    def _mix(self, x: Tensor) -> Tensor:
+    def _mix(self, x: Tensor, carried: Carried | None) -> Tensor:
         """(B, L, D) to (B, L, D). Zeros after the end of a sequence are as good as no tokens to a filter that starts from rest."""
         if self.direction == "forward":
-            return self.kernel(x, self.chunk, exactly_causal=True)
+            return self.kernel(x, self.chunk, exactly_causal=True, carried=carried)
         left, right = (x, x) if self.direction == "add" else x.chunk(2, -1)
         left, right = self.kernel(torch.cat([left, right.flip(1)], -1), self.chunk).chunk(2, -1)
         if self.direction == "concat":
@@ -106,6 +146,11 @@ class StateSpace(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, layout)
         return self.norm(tokens)
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        layers: list[Any] = list(self.layers)
+        return [*(stage for layer in layers for stage in layer.stages()), token_wise(self.norm)]
 
 
 def StateSpaceEncoder(

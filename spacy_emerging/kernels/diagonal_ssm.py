@@ -63,29 +63,59 @@ def diagonal_ssm(x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int, 
     exactly_causal: later tokens do not change a result in its last digits either.
     Returns (B, L, D), in the precision of `weight`.
     """
-    batch, length, channels = x.shape
+    length = x.shape[1]
     chunks = 1 if length <= 4 * chunk else -(-length // chunk)
     size = -(-length // chunks)  # equal chunks leave less than one token of padding per chunk
-    x = x.to(weight.real.dtype)
     if chunks * size > length:
         x = functional.pad(x, (0, 0, 0, chunks * size - length))
-    x = x.reshape(batch * chunks, size, channels).transpose(1, 2).contiguous()
+    return _chunkwise(x, log_transition, weight, chunks, exactly_causal)[:, :length]
+
+
+def diagonal_ssm_segment(
+    x: Tensor, log_transition: Tensor, weight: Tensor, chunk: int, before: Tensor | None, exactly_causal: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`diagonal_ssm` of a segment of longer sequences, and the state after it. Without gradients.
+
+    before: (D x B, N) complex, the state before the segment, as the call before this one returned it; None at the start.
+    """
+    batch, length, channels = x.shape
+    if before is None:
+        before = weight.new_zeros(channels * batch, weight.shape[1])
+    states, found = [before], []
+    for part in x.split([length - length % chunk, length % chunk], 1):  # padding would decay the state
+        if part.shape[1]:
+            chunks = max(1, part.shape[1] // chunk)
+            found.append(_chunkwise(part, log_transition, weight, chunks, exactly_causal, states))
+    return torch.cat(found, 1), states[-1]
+
+
+def _chunkwise(
+    x: Tensor, log_transition: Tensor, weight: Tensor, chunks: int, exactly_causal: bool, states: list[Tensor] | None = None
+) -> Tensor:
+    """`diagonal_ssm` of sequences that `chunks` divides. states: None, or the state before the first token, to which that after the
+    last one is added."""
+    batch, length, channels = x.shape
+    size = length // chunks
+    x = x.to(weight.real.dtype).reshape(batch * chunks, size, channels).transpose(1, 2).contiguous()
     powers = _Powers.apply(log_transition, size + 1)  # (D, Q + 1, N)
     taps = torch.bmm(_as_real(powers[:, :size]), _as_real(weight.conj())[..., None]).squeeze(-1)  # (D, Q)
     y = (_ByProduct if exactly_causal else _ByFFT).apply(x, taps)
-    if chunks > 1:
-        y = y + _from_earlier_chunks(x.transpose(0, 1), powers, weight, chunks).transpose(0, 1)
-    return y.transpose(1, 2).reshape(batch, chunks * size, channels)[:, :length]
+    if chunks > 1 or states is not None:
+        y = y + _from_earlier_chunks(x.transpose(0, 1), powers, weight, chunks, states).transpose(0, 1)
+    return y.transpose(1, 2).reshape(batch, length, channels)
 
 
-def _from_earlier_chunks(x: Tensor, powers: Tensor, weight: Tensor, chunks: int) -> Tensor:
-    """x (D, B x C, Q) to the same: what tokens get through the states at the ends of earlier chunks."""
+def _from_earlier_chunks(x: Tensor, powers: Tensor, weight: Tensor, chunks: int, states: list[Tensor] | None) -> Tensor:
+    """x (D, B x C, Q) to the same: what tokens get through the states at the ends of earlier chunks. states: see `_chunkwise`."""
     channels, cut, size = x.shape
     added = torch.bmm(x, _as_real(powers[:, :size].flip(1)))  # (D, B x C, 2 N): the state that a chunk alone leaves behind
     added = torch.view_as_complex(added.reshape(channels * cut // chunks, chunks, -1, 2))
     kept = powers[:, size].repeat_interleave(cut // chunks, 0)[:, None].expand_as(added)
-    states = linear_scan(kept, added)
-    before = functional.pad(torch.view_as_real(states[:, :-1]).flatten(2), (0, 0, 1, 0))
+    after = linear_scan(kept, added, None if states is None else states[-1])
+    before = functional.pad(torch.view_as_real(after[:, :-1]).flatten(2), (0, 0, 1, 0))
+    if states is not None:
+        before[:, 0] = torch.view_as_real(states[-1]).flatten(1)
+        states.append(after[:, -1].clone())
     read = _as_real((weight[:, None] * powers[:, 1:]).conj())  # (D, Q, 2 N)
     return torch.bmm(before.reshape(channels, cut, -1), read.mT)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -10,7 +13,7 @@ from spacy_emerging.bridge.segments import can_stream, in_segments
 
 from .encoders import PRESENT, WIDTH, assert_close, assert_same, directions, ready, sequences, torch_module
 
-NOT_YET = ("HydraEncoder", "StateSpaceEncoder", "TransformerEncoder")
+NOT_YET = ("HydraEncoder", "TransformerEncoder")
 """Encoders that take a sequence as a whole."""
 
 STREAMING = [name for name in PRESENT if name.split(".")[1] not in NOT_YET]
@@ -81,3 +84,35 @@ def test_a_doc_beyond_max_batch_tokens_is_predicted_in_segments(name: str, direc
     assert len(seen) == 2
     assert_close(outputs, wanted)
     assert outputs[1].shape == (200, WIDTH)
+
+
+# Memory
+
+LONG_DOC = """
+import sys, numpy, torch
+from spacy.util import registry
+torch.set_num_threads(1)
+name, tokens, width = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+model = registry.architectures.get(name)(width=width, depth=2, max_batch_tokens=2048).initialize()
+draw = numpy.random.default_rng(0)
+model.predict([draw.standard_normal((5000, width), dtype="float32")])
+X = [draw.standard_normal((tokens, width), dtype="float32")]
+before = peak_kilobytes()
+(Y,) = model.predict(X)
+assert numpy.isfinite(Y).all() and Y.shape == X[0].shape
+print(peak_kilobytes() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STREAMING)
+def test_memory_of_prediction_is_that_of_inputs_and_outputs(name: str, peak_source: str) -> None:
+    """Twice the tokens, and what is added is the vectors before and after a layer and a copy of those that the encoder got."""
+    width = 32
+
+    def peak(tokens: int) -> int:
+        command = [sys.executable, "-c", peak_source + LONG_DOC, name, str(tokens), str(width)]
+        return 1024 * int(subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout)
+
+    vectors = 4 * width * 100_000
+    assert peak(200_000) - peak(100_000) < 4 * vectors
