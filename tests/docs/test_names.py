@@ -54,7 +54,13 @@ def test_every_setting_of_a_component_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "described_in"),
-    [("config", "config.md"), ("convert", "config.md"), ("coverage", "coverage.md"), ("render", "pictures.md")],
+    [
+        ("config", "config.md"),
+        ("convert", "config.md"),
+        ("coverage", "coverage.md"),
+        ("quantize", "performance.md"),
+        ("render", "pictures.md"),
+    ],
 )
 def test_every_option_of_a_command_is_documented(command: str, described_in: str) -> None:
     text = page(described_in)
