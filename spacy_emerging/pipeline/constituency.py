@@ -86,7 +86,7 @@ class ConstituencyTask(Task):
     assigns=["doc.spans"],
     default_config={
         "model": MODEL,
-        "linearization": {"@linearizations": "spacy-emerging.RelativeConstituency.v1"},
+        "linearization": {"@linearizations": "spacy-emerging.DynamicConstituency.v1"},
         "store_scores": False,
         "scorer": None,
     },
@@ -111,7 +111,7 @@ def make_constituency(
     """A constituency parser that always gives a valid tree per sentence, unary chains included.
 
     model (Model): `spacy-emerging.Labeler.v1`. linearization (Linearization): Any constituency encoding, e.g.
-    `spacy-emerging.RelativeConstituency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
+    `spacy-emerging.DynamicConstituency.v1`. store_scores (bool): Keep each token's probability in `token._.label_score`.
     scorer (Optional[Callable]): Replaces constituents_p, constituents_r, constituents_f, constituents_complete_match,
     constituents_average_crossing, constituents_per_type, constituents_well_formed.
     Raises SettingError for a linearization of other structures.
