@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .layout import Carried, Layout
 
@@ -30,11 +31,13 @@ class Stage:
     run: given what each direction reads next, (S, D) per direction in its own order, and their layout, gives what each says of
     these tokens, (S, K) per direction in the same order. Its mixers keep their states in `layout.carried`.
     directions: AHEAD, BACK or BOTH. added: whether what both say is added up; else it stands side by side.
+    neighbours: so many tokens on either side of a segment are given as well, (neighbours + S + neighbours, D), zeros beyond the ends.
     """
 
     run: Callable[[Sequence[Tensor], Layout], Sequence[Tensor]]
     directions: tuple[bool, ...] = AHEAD
     added: bool = False
+    neighbours: int = 0
 
 
 def token_wise(layer: Callable[[Tensor], Tensor]) -> Stage:
@@ -62,11 +65,12 @@ def _through(stage: Stage, tokens: Tensor, size: int, own: bool) -> Tensor:
     for start in range(0, len(tokens), size):
         end = min(start + size, len(tokens))
         places = [slice(len(tokens) - end, len(tokens) - start) if back else slice(start, end) for back in stage.directions]
-        streams = [_turned(tokens[place], back) for place, back in zip(places, stage.directions, strict=True)]
+        read = [_with_neighbours(tokens, place, stage.neighbours) for place in places]
+        streams = [_turned(piece, back) for piece, back in zip(read, stage.directions, strict=True)]
         found = stage.run(streams, Layout([end - start], tokens.device, carried))
         if outputs is None:
             width = found[0].shape[1] if stage.added else sum(part.shape[1] for part in found)
-            if own and len(found) == 1 and width == tokens.shape[1]:
+            if own and len(found) == 1 and width == tokens.shape[1] and not stage.neighbours:
                 outputs = tokens
             else:
                 outputs = tokens.new_zeros(len(tokens), width) if stage.added else tokens.new_empty(len(tokens), width)
@@ -79,6 +83,14 @@ def _through(stage: Stage, tokens: Tensor, size: int, own: bool) -> Tensor:
                 target.copy_(_turned(part, back))
                 column += part.shape[1]
     return tokens if outputs is None else outputs
+
+
+def _with_neighbours(tokens: Tensor, place: slice, count: int) -> Tensor:
+    if not count:
+        return tokens[place]
+    start, end = place.start - count, place.stop + count
+    missing = (0, 0, max(0, -start), max(0, end - len(tokens)))
+    return functional.pad(tokens[max(0, start) : end], missing)
 
 
 def _turned(stream: Tensor, back: bool) -> Tensor:

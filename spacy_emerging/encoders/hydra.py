@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from thinc.api import Model
@@ -13,12 +15,14 @@ from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
+from ..bridge.segments import BOTH, Stage, token_wise
 from ..errors import SettingError, check_whole, largest_divisor
 from ..kernels.backend import choose
 from ..kernels.convolution import centred_convolution
-from ..kernels.linear import project
+from ..kernels.linear import linear, project
 from ..kernels.norm import norm_then_gate
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
+from ..kernels.ssd import ssd_segment
 from .mamba_layers import step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -91,6 +95,36 @@ class Mixer(nn.Module):
             return quasiseparable_cuda(x, dt, a, b, c, diagonal, layout.length_tensor).flatten(2)
         return quasiseparable(x, dt, a, b, c, diagonal, self.chunk).flatten(2)
 
+    def sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """What the tokens of two segments get from before them and from themselves, and from after them, (S, inner) each.
+
+        streams: of either direction in its own order, (edge + S + edge, D) with half of the convolution's width on either edge.
+        A side is a state space duality, read one token later; carried between segments are its states and what it read last.
+        """
+        shape, carried, edge = self.shape, layout.carried, self.shape.conv_width // 2
+        assert carried is not None
+        taps, inputs = self.conv1d.weight.squeeze(1), []
+        for side, stream in enumerate(streams):
+            _, mixed, dt = self._split(project(stream, self.in_proj), shape.inner, shape.channels)
+            weight = taps.flip(-1) if side else taps
+            mixed = functional.silu(centred_convolution(mixed[None], weight, self.conv1d.bias)[:, edge : len(stream) - edge])
+            x, *reading = self._split(mixed, shape.inner, 2 * shape.state_width)
+            dt = functional.softplus(dt + self.dt_bias.repeat(2))[None, edge : len(stream) - edge].chunk(2, -1)[side]
+            inputs.append((x, dt, *reading[side].chunk(2, -1)))
+        x, dt, b, c = (torch.stack(parts) for parts in zip(*inputs, strict=True))
+        by_head, a = x.unflatten(-1, (shape.heads, shape.head_width)), -torch.exp(self.A_log.float()).expand(2, -1)
+        y, carried["state"] = ssd_segment(by_head, dt, a, b, c, torch.zeros_like(a), self.chunk, carried.get("state"))
+        first = carried.get("last", torch.zeros_like(y[:, :, :1]))
+        carried["last"] = y[:, :, -1:].clone()
+        before, after = torch.cat([first, y[:, :, :-1]], 2).squeeze(1)
+        diagonal = functional.linear(x[0, 0], self.fc_D.weight) + self.D
+        return [torch.addcmul(before, by_head[0, 0], diagonal[..., None]).flatten(1), after.flatten(1)]
+
+    def leave(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """What went into the mixer, (S, D), and what came from both sides, (S, inner), to (S, D)."""
+        gate = linear(tokens, self.in_proj.weight[: self.shape.inner])
+        return project(norm_then_gate(y, gate, self.norm.weight), self.out_proj)
+
     @staticmethod
     def _split(x: Tensor, first: int, second: int) -> tuple[Tensor, ...]:
         return x.split([first, second, x.shape[-1] - first - second], -1)
@@ -108,6 +142,21 @@ class Layer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         return tokens + self.dropout(self.mixer(self.norm(tokens), layout))
+
+    def stages(self) -> list[Stage]:
+        """The layer over segments. Both sides have to meet before the output layer, so what they give is kept beside the tokens."""
+        return [Stage(self._sides, BOTH, added=True, neighbours=self.mixer.shape.conv_width // 2), token_wise(self._join)]
+
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        edge, (tokens,) = self.mixer.shape.conv_width // 2, layout.lengths
+        before, after = self.mixer.sides([self.norm(stream) for stream in streams], layout)
+        own = streams[0][edge : edge + tokens]
+        return [torch.cat([own, before], -1), torch.cat([torch.zeros_like(own), after], -1)]
+
+    def _join(self, found: Tensor) -> Tensor:
+        """Tokens and what both sides give them, (S, D + inner), to (S, D)."""
+        tokens, y = found.tensor_split([self.mixer.shape.width], -1)
+        return tokens + self.dropout(self.mixer.leave(self.norm(tokens), y))
 
 
 class Hydra(nn.Module):
@@ -140,6 +189,11 @@ class Hydra(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, layout)
         return self.norm(tokens)
+
+    def stages(self) -> list[Stage]:
+        """See `bridge/segments.py`."""
+        layers: list[Any] = list(self.layers)
+        return [*(stage for layer in layers for stage in layer.stages()), token_wise(self.norm)]
 
 
 def HydraEncoder(

@@ -13,10 +13,10 @@ from spacy_emerging.bridge.segments import can_stream, in_segments
 
 from .encoders import PRESENT, WIDTH, assert_close, assert_same, directions, ready, sequences, torch_module
 
-NOT_YET = ("HydraEncoder", "TransformerEncoder")
-"""Encoders that take a sequence as a whole."""
+WHOLE = ("TransformerEncoder",)
+"""Encoders that take a sequence as a whole: every token of this one looks at every other."""
 
-STREAMING = [name for name in PRESENT if name.split(".")[1] not in NOT_YET]
+STREAMING = [name for name in PRESENT if name.split(".")[1] not in WHOLE]
 
 each_streaming = pytest.mark.parametrize(
     ("name", "direction"),
@@ -38,14 +38,14 @@ def test_which_encoders_stream(name: str) -> None:
 def test_segments_change_nothing(name: str, direction: str, tokens: int, size: int) -> None:
     """Whatever the place of borders: segments shorter than a convolution or a chunk, a last one of one token, none left over.
 
-    In float64, where what differs is more than rounding.
+    In float64, where what differs is more than rounding (some decay rates are float32 all the same).
     """
     module = torch_module(ready(name, direction, depth=3)).eval().double()
     x = torch.from_numpy(sequences(tokens)[0]).double()
     before = x.clone()
     with torch.no_grad():
         whole = module(x, Layout([tokens]))
-        torch.testing.assert_close(in_segments(module, x, size), whole, rtol=0, atol=1e-10)
+        torch.testing.assert_close(in_segments(module, x, size), whole, rtol=0, atol=1e-7)
     # and what went in is left as it was
     assert torch.equal(x, before)
 
