@@ -45,7 +45,7 @@ lint: $(INSTALLED)
 	$(RUN) -m mypy
 
 peer: $(INSTALLED)
-	$(RUN) -m pytest -m peer
+	$(RUN) -m pytest -n $(WORKERS) -m peer
 
 $(PEERS): $(INSTALLED)
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
