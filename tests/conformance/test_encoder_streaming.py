@@ -88,6 +88,9 @@ def test_a_doc_beyond_max_batch_tokens_is_predicted_in_segments(name: str, direc
 
 # Memory
 
+BESIDE = {"HydraEncoder": 2, "StateSpaceEncoder": 1}
+"""What is kept beside the vectors until both directions have met, in widths."""
+
 LONG_DOC = """
 import sys, numpy, torch
 from spacy.util import registry
@@ -107,7 +110,7 @@ print(peak_kilobytes() - before)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMING)
 def test_memory_of_prediction_is_that_of_inputs_and_outputs(name: str, peak_source: str) -> None:
-    """Twice the tokens, and what is added is the vectors before and after a layer and a copy of those that the encoder got."""
+    """Given twice the tokens, then what is added is a copy of their vectors, those before a layer and those after it."""
     width = 32
 
     def peak(tokens: int) -> int:
@@ -115,4 +118,4 @@ def test_memory_of_prediction_is_that_of_inputs_and_outputs(name: str, peak_sour
         return 1024 * int(subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout)
 
     vectors = 4 * width * 100_000
-    assert peak(200_000) - peak(100_000) < 4 * vectors
+    assert peak(200_000) - peak(100_000) < (4 + BESIDE.get(name.split(".")[1], 0)) * vectors
