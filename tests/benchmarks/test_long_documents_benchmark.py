@@ -1,0 +1,30 @@
+"""The benchmark of very long Docs: what its table says of given measurements, and that it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_further_words_are_counted_beyond_the_doc_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    from long_documents import table
+
+    rows = [{"words": 1000, "bytes": 5e6, "seconds": 0.1}, {"words": 3000, "bytes": 7e6, "seconds": 0.15}]
+    lines = table(rows, "LSTMEncoder", 8, 1, 64, "command").splitlines()
+    assert "| 1,000 | 5 | 5,000 |  | 100.0 |" in lines
+    assert "| 3,000 | 7 | 2,333 | 1,000 | 50.0 |" in lines
+
+
+@pytest.mark.slow
+def test_it_runs_from_end_to_end(peak_source: str) -> None:
+    options = ["--words", "50,3000", "--encoder", "LSTMEncoder", "--width", "8", "--depth", "1", "--max-batch-tokens", "100"]
+    command = [sys.executable, str(FOLDER / "long_documents.py"), *options]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert f"python benchmarks/long_documents.py {' '.join(options)}" in printed
+    assert [line.split(" | ")[0] for line in printed.splitlines()[-3:-1]] == ["| 50", "| 3,000"]
