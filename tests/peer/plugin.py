@@ -10,7 +10,8 @@ Two environment variables steer it:
 What all runs share, "stock" too: Adam at a learning rate of 0.005 wherever a test takes the default optimizer (the tests ask
 for a loss below 1e-5 after so many steps, which depends on nothing but the speed of convergence), and seed 0 before every test;
 peers.py also fixes the order of sets.
-Tests that are expected to fail are listed, each with a reason, in expected_failures.json; one that passes after all is an error.
+Tests that are expected to fail are listed, each with a reason, in expected_failures.json; one that passes after all is an error,
+unless its reason says that it hangs on rounding.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SUBJECT = "EMERGING_PEER"
 REPORT = "EMERGING_PEER_REPORT"
 LEARN_RATE = 0.005
 TAGGER = "emerging_tagger"
+UNSETTLED = "hangs on rounding"
+"""Begins the reason of an expected failure that may pass on another machine."""
 EXPECTED_FAILURES = Path(__file__).parent / "expected_failures.json"
 
 
@@ -93,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for test, reason in expected_failures().items():
         for item in items:
             if item.nodeid.endswith(test):
-                item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+                item.add_marker(pytest.mark.xfail(strict=not reason.startswith(UNSETTLED), reason=reason))
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +113,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     stats = terminalreporter.stats
     ours = set(expected_failures().values())
     counts: dict[str, Any] = {outcome: len(stats.get(outcome, [])) for outcome in ("passed", "failed", "error", "skipped")}
-    counts["expected"] = sum(report.wasxfail in ours for report in stats.get("xfailed", []))
+    counts["expected"] = sum(report.wasxfail in ours for outcome in ("xfailed", "xpassed") for report in stats.get(outcome, []))
     counts["names"] = [report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, [])]
     Path(path).write_text(json.dumps(counts), encoding="utf8")
