@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,27 +22,15 @@ from ..kernels.linear import linear, project
 from ..kernels.norm import norm_then_gate
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
 from ..kernels.ssd import ssd_segment
-from .mamba_layers import step_biases
+from .mamba_layers import SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
 NAME = "spacy-emerging.HydraEncoder.v1"
 DIRECTIONS: tuple[str, ...] = ("concat",)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of one mixer. width: D. inner: width of x and z. heads x head_width = inner. depth: layers of the encoder."""
-
-    width: int
-    inner: int
-    head_width: int
-    state_width: int
-    conv_width: int
-    depth: int
-
-    @property
-    def heads(self) -> int:
-        return self.inner // self.head_width
+class Shape(SSDShape):
+    """Sizes of one mixer."""
 
     @property
     def channels(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,26 +17,14 @@ from ..bridge.layout import Carried
 from ..errors import check_whole, largest_divisor
 from ..kernels.linear import project
 from ..kernels.ssd import ssd, ssd_cuda, ssd_segment
-from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
+from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
 NAME = "spacy-emerging.Mamba2Encoder.v1"
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of one mixer. width: D of its input. inner: width of x and z. heads x head_width = inner. depth: layers of the encoder."""
-
-    width: int
-    inner: int
-    head_width: int
-    state_width: int
-    conv_width: int
-    depth: int
-
-    @property
-    def heads(self) -> int:
-        return self.inner // self.head_width
+class Shape(SSDShape):
+    """Sizes of one mixer."""
 
     @property
     def channels(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,23 @@ from ..kernels.linear import linear, project
 from .parts import DepthwiseWeights, RMSNorm
 
 DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
+
+
+@dataclass(frozen=True)
+class SSDShape:
+    """Sizes of a mixer of state space duality. width: D of its input. inner: width of x and z. heads x head_width = inner.
+    depth: layers of the encoder."""
+
+    width: int
+    inner: int
+    head_width: int
+    state_width: int
+    conv_width: int
+    depth: int
+
+    @property
+    def heads(self) -> int:
+        return self.inner // self.head_width
 
 
 class Scan(nn.Module):

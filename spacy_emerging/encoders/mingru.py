@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from thinc.api import Model
 from thinc.types import Floats2d
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..errors import check_number, check_whole
 from .directions import DIRECTIONS as DIRECTIONS
-from .directions import Stack
-from .minimal import MinimalBlock
+from .minimal import MinimalStack
 
 NAME = "spacy-emerging.MinGRUEncoder.v1"
-MAPS = 2
-"""Linear maps of an input: the update gate and the candidate."""
 
 
-class MinGRU(Stack):
+class MinGRU(MinimalStack):
     """Stacked blocks with the recurrence of minGRU. Settings: see MinGRUEncoder."""
 
-    def __init__(
-        self,
-        width: int,
-        depth: int,
-        direction: str = "concat",
-        dropout: float = 0.0,
-        expand: float = 2.0,
-        conv_width: int = 4,
-        feed_forward: float = 4.0,
-    ) -> None:
-        sizes: dict[str, Any] = {"expand": expand, "conv_width": conv_width, "feed_forward": feed_forward}
-        super().__init__(partial(MinimalBlock, gates=MAPS, depth=depth, dropout=dropout, **sizes), width, depth, direction)
+    maps = 2
+    """Linear maps of an input: the update gate and the candidate."""
 
 
 def MinGRUEncoder(

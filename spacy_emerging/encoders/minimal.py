@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from ..kernels.convolution import causal_convolution, convolution_segment
 from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
-from .directions import Block
+from .directions import Block, Stack
 from .parts import DepthwiseWeights, FeedForward, RMSNorm, scale_down
 
 
@@ -71,3 +73,22 @@ def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], pla
         x = padded.unflatten(0, (len(convs), -1))
         mixed, carried["convolution"] = convolution_segment(x, weight, bias, carried.get("convolution"))
     return list(places.unpad(mixed.flatten(0, 1)).chunk(len(convs)))
+
+
+class MinimalStack(Stack):
+    """Stacked blocks; what an encoder adds is how many linear `maps` of an input its recurrence has. Settings: see the encoders."""
+
+    maps: ClassVar[int]
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        direction: str = "concat",
+        dropout: float = 0.0,
+        expand: float = 2.0,
+        conv_width: int = 4,
+        feed_forward: float = 4.0,
+    ) -> None:
+        sizes: dict[str, Any] = {"expand": expand, "conv_width": conv_width, "feed_forward": feed_forward}
+        super().__init__(partial(MinimalBlock, gates=self.maps, depth=depth, dropout=dropout, **sizes), width, depth, direction)
