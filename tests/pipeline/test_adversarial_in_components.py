@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_emerging.corpus.conllu import read_conllu
 from spacy_emerging.decoders.adversarial import Adversarial
 from spacy_emerging.pipeline.logger import ConsoleLogger
 
-from .cases import CASES, ENCODE, TOK2VEC, Case, blank, by_representative_case, labeler_model, train
+from .cases import CASES, TOK2VEC, Case, blank, by_representative_case, labeler_model, train
 from .conftest import copied
 from .corpus import bare
 
@@ -144,30 +142,3 @@ def test_five_hundred_updates_on_a_tiny_corpus_without_collapse(name: str, setti
     # and in the end the labeler, which knows its corpus, draws hardly a label that is not gold
     assert nlp.evaluate(data)[CASE[name].scores[0]] == 1.0
     assert decoder_of(nlp).watch.total.wrong < 0.05 * decoder_of(nlp).watch.total.generated
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("factory", "settings", "scores"),
-    [
-        ("emerging_tagger", {}, ["tag_acc"]),
-        ("emerging_ner", BIO, ["ents_f"]),
-        ("emerging_parser", PLANES, ["dep_uas", "dep_las"]),
-    ],
-)
-def test_fifty_sentences_of_the_sample_corpus_are_learned_by_heart(factory: str, settings: dict[str, Any], scores: list[str]) -> None:
-    nlp = blank()
-    references = list(islice(read_conllu(SAMPLE, nlp.vocab), 5))
-    assert sum(len(list(doc.sents)) for doc in references) >= 50
-    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 64, "attrs": ["NORM"], "rows": [1000], "include_static_vectors": False}
-    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": {**ENCODE, "width": 64}}
-    nlp.add_pipe(factory, config={"model": model(tok2vec), **settings})
-    data = [Example(bare(reference), reference) for reference in references]
-    nlp.initialize(lambda: data)
-    optimizer = Adam(0.01)
-    for _ in range(60):
-        nlp.update(data, sgd=optimizer)
-
-    found = nlp.evaluate([Example(bare(reference), reference) for reference in references])
-
-    assert {score: found[score] for score in scores if found[score] < 0.99} == {}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from spacy.language import Language
 from spacy.training import Example
-from thinc.api import Adam
 
-from spacy_emerging.corpus.conllu import read_conllu
 from spacy_emerging.decoders.crf import ConditionalRandomField
 
-from .cases import CASES, ENCODE, TOK2VEC, Case, blank, labeler_model, train
+from .cases import CASES, TOK2VEC, Case, blank, labeler_model, train
 from .conftest import copied
 from .corpus import bare
 
@@ -69,30 +66,3 @@ def test_marginals_are_computed_only_where_something_reads_them(monkeypatch: pyt
         nlp.initialize(lambda data=data: data)
         nlp(bare(data[0].reference))
         assert len(asked) == wanted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("factory", "settings", "scores"),
-    [
-        ("emerging_tagger", {}, ["tag_acc"]),
-        ("emerging_ner", BIO, ["ents_f"]),
-        ("emerging_parser", PLANES, ["dep_uas", "dep_las"]),
-    ],
-)
-def test_fifty_sentences_of_the_sample_corpus_are_learned_by_heart(factory: str, settings: dict[str, Any], scores: list[str]) -> None:
-    nlp = blank()
-    references = list(islice(read_conllu(SAMPLE, nlp.vocab), 5))
-    assert sum(len(list(doc.sents)) for doc in references) >= 50
-    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 64, "attrs": ["NORM"], "rows": [1000], "include_static_vectors": False}
-    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": {**ENCODE, "width": 64}}
-    nlp.add_pipe(factory, config={"model": crf_model(tok2vec), **settings})
-    data = [Example(bare(reference), reference) for reference in references]
-    nlp.initialize(lambda: data)
-    optimizer = Adam(0.01)
-    for _ in range(60):
-        nlp.update(data, sgd=optimizer)
-
-    found = nlp.evaluate([Example(bare(reference), reference) for reference in references])
-
-    assert {score: found[score] for score in scores if found[score] < 0.99} == {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,11 @@ import pytest
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from thinc.api import Adam
 
-from spacy_emerging.corpus.conllu import read_conllu
 from spacy_emerging.decoders.denoiser import Denoiser
 from spacy_emerging.encoders.lstm import LSTM
 
-from .cases import CASES, ENCODE, TOK2VEC, Case, blank, initialized, labeler_model, train
+from .cases import CASES, TOK2VEC, Case, initialized, labeler_model, train
 from .conftest import copied
 from .corpus import bare
 
@@ -137,33 +134,3 @@ def test_encoder_runs_once_per_doc_however_many_steps() -> None:
                 layer.register_forward_hook(lambda layer, *_: calls.append(type(layer).__name__))
     nlp(bare(data[0].reference))
     assert calls == ["LSTM"] + ["Denoiser"] * 6
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("factory", "settings", "scores"),
-    [
-        ("emerging_tagger", {}, ["tag_acc"]),
-        ("emerging_ner", BIO, ["ents_f"]),
-        ("emerging_parser", PLANES, ["dep_uas", "dep_las"]),
-    ],
-)
-@pytest.mark.parametrize("steps", [1, 10])
-def test_fifty_sentences_of_the_sample_corpus_are_learned_by_heart(
-    factory: str, settings: dict[str, Any], scores: list[str], steps: int
-) -> None:
-    nlp = blank()
-    references = list(islice(read_conllu(SAMPLE, nlp.vocab), 5))
-    assert sum(len(list(doc.sents)) for doc in references) >= 50
-    embed = {"@architectures": "spacy.MultiHashEmbed.v2", "width": 64, "attrs": ["NORM"], "rows": [1000], "include_static_vectors": False}
-    tok2vec = {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": {**ENCODE, "width": 64}}
-    nlp.add_pipe(factory, config={"model": diffusion_model(tok2vec, denoiser_width=64, steps=steps), **settings})
-    data = [Example(bare(reference), reference) for reference in references]
-    nlp.initialize(lambda: data)
-    optimizer = Adam(0.01)
-    for _ in range(60):
-        nlp.update(data, sgd=optimizer)
-
-    found = nlp.evaluate([Example(bare(reference), reference) for reference in references])
-
-    assert {score: found[score] for score in scores if found[score] < 0.99} == {}
