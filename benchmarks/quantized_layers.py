@@ -1,4 +1,4 @@
-"""Linear layers with weights of 8 bits beside the float32 routine that the package takes otherwise: the table of layers in docs/performance.md.
+"""Linear layers with weights of 8 bits beside the float32 routine taken otherwise: the table of layers in docs/performance.md.
 
     python benchmarks/quantized_layers.py
 
