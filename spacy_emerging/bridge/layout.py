@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Carried = dict[str, Any]
 """What the mixers of a layer remember of the segments before, by names of their own."""
@@ -39,6 +40,11 @@ class Layout:
     def length_tensor(self) -> Tensor:
         """(B,) int64."""
         return torch.tensor(self.lengths, dtype=torch.int64, device=self.device)
+
+    @cached_property
+    def begins(self) -> Tensor:
+        """(B + 1,) int64: where each sequence begins among the T tokens, and T. On the CPU, whose compiled loops read it."""
+        return functional.pad(torch.tensor(self.lengths, dtype=torch.int64).cumsum(0), (1, 0))
 
     @cached_property
     def mask(self) -> Tensor:

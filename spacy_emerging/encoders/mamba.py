@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
-from ..bridge.layout import Carried
+from ..bridge.layout import Carried, Layout
 from ..errors import check_whole
 from ..kernels.linear import linear, project
 from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
@@ -72,10 +72,14 @@ class SelectiveScan(Scan):
         super().__init__(backend)
         self.shape = shape
 
-    def enter(self, mixer: Mixer, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(T, D) to the gate z and x, both (T, inner)."""
-        x, gate = project(tokens, mixer.in_proj).chunk(2, -1)
+    def split(self, projected: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """To the gate z and x, both (T, inner)."""
+        x, gate = projected.chunk(2, -1)
         return gate, (x,)
+
+    def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
+        """See Scan."""
+        return None
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""

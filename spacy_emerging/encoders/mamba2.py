@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
-from ..bridge.layout import Carried
+from ..bridge.layout import Carried, Layout
 from ..errors import check_whole, largest_divisor
-from ..kernels.linear import project
 from ..kernels.ssd import ssd, ssd_cuda, ssd_segment
+from ..kernels.ssd_loops import SSDSizes
+from ..kernels.ssd_mixer import Parameters, ssd_mixer
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -61,10 +62,17 @@ class SSDScan(Scan):
         super().__init__(backend)
         self.shape, self.chunk = shape, chunk
 
-    def enter(self, mixer: Mixer, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(T, D) to the gate z (T, inner), and x + B + C (T, channels) and dt (T, H)."""
-        gate, *streams = project(tokens, mixer.in_proj).split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
+    def split(self, projected: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """To the gate z (T, inner), and x + B + C (T, channels) and dt (T, H)."""
+        gate, *streams = projected.split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
         return gate, tuple(streams)
+
+    def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
+        """See Scan."""
+        conv = mixer.conv1d
+        parameters = Parameters(conv.weight.squeeze(1), conv.bias, mixer.dt_bias, mixer.A_log, mixer.D, mixer.norm.weight)
+        sizes = SSDSizes(self.shape.heads, self.shape.head_width, self.shape.state_width, self.chunk)
+        return ssd_mixer(projected, parameters, layout.begins, sizes)
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""

@@ -48,8 +48,12 @@ class Scan(nn.Module):
         super().__init__()
         self.backend = backend
 
-    def enter(self, mixer: Any, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(T, D) to the gate z (T, inner) and the streams (T, ...) that are scanned."""
+    def split(self, projected: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What the in-projection gives, (T, ...), to the gate z (T, inner) and the streams (T, ...) that are scanned."""
+        raise NotImplementedError
+
+    def by_loops(self, mixer: Any, projected: Tensor, layout: Layout) -> Tensor | None:
+        """`mix` of one mixer by compiled loops; None where they do not run."""
         raise NotImplementedError
 
     def gated(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
@@ -64,11 +68,22 @@ class Scan(nn.Module):
         """The same for one mixer, by the vendors' kernels: (B, L, ...) per stream to (B, L, inner)."""
         raise NotImplementedError
 
-    def forward(self, mixers: Sequence[Any], streams: Sequence[tuple[Tensor, ...]], layout: Layout) -> list[Tensor]:
-        """Per mixer its streams (T, ...), in its own reading order, to (T, inner).
+    def mix(self, mixers: Sequence[Any], projected: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Per mixer what the in-projection gives, (T, ...), in its own reading order, to (T, inner), what goes into the out-projection.
 
         Segments go without the vendors' kernels, as that of Mamba-1 can neither start from a state nor give one back.
         """
+        if layout.carried is None and not self._on_kernels("mamba_ssm", projected[0]):
+            looped = [self.by_loops(mixer, each, layout) for mixer, each in zip(mixers, projected, strict=True)]
+            done = [each for each in looped if each is not None]
+            if len(done) == len(mixers):
+                return done
+        gates, streams = zip(*(self.split(each) for each in projected), strict=True)
+        scanned = zip(mixers, self._scanned(mixers, streams, layout), gates, strict=True)
+        return [self.gated(mixer, y, gate) for mixer, y, gate in scanned]
+
+    def _scanned(self, mixers: Sequence[Any], streams: Sequence[tuple[Tensor, ...]], layout: Layout) -> list[Tensor]:
+        """Per mixer its streams (T, ...) to (T, inner), in one batched call."""
         groups, carried = len(mixers), layout.carried
         if groups == 2:
             layout = layout.doubled()
@@ -98,10 +113,6 @@ class Scan(nn.Module):
     def _on_kernels(self, module: str, tensor: Tensor) -> bool:
         return choose(self.backend, module, tensor, self.training) == "cuda"
 
-    def leave(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
-        """What was scanned and the gate, both (T, inner), to (T, D)."""
-        return project(self.gated(mixer, y, gate), mixer.out_proj)
-
 
 def step_biases(units: int) -> Tensor:
     """(units,): biases whose softplus, the step dt, is log-uniform in 0.001 to 0.1, as in the authors' code (arXiv 2312.00752)."""
@@ -128,9 +139,9 @@ class ForwardLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, streams = self.scan.enter(self.forward_mixer, self.norm(tokens))
-        (y,) = self.scan([self.forward_mixer], [streams], layout)
-        return tokens + self.dropout(self.scan.leave(self.forward_mixer, y, gate))
+        mixer = self.forward_mixer
+        (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
+        return tokens + self.dropout(project(mixed, mixer.out_proj))
 
     def stage(self) -> Stage:
         """The layer over segments."""
@@ -153,21 +164,18 @@ class AddLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, streams = self.scan.enter(self.forward_mixer, self.norm(tokens))
-        reverse = tuple(layout.flip(stream) for stream in streams)
-        y, reverse_y = self.scan([self.forward_mixer, self.backward_mixer], [streams, reverse], layout)
-        both = self.scan.gated(self.forward_mixer, y, gate) + self.scan.gated(self.backward_mixer, layout.flip(reverse_y), gate)
-        return tokens + self.dropout(project(both, self.forward_mixer.out_proj))
+        projected = project(self.norm(tokens), self.forward_mixer.in_proj)
+        left, right = self.scan.mix([self.forward_mixer, self.backward_mixer], [projected, layout.flip(projected)], layout)
+        return tokens + self.dropout(project(left + layout.flip(right), self.forward_mixer.out_proj))
 
     def stage(self) -> Stage:
         """The layer over segments. The out-projection is linear, so that each direction's part of the sum can be projected alone."""
         return Stage(self._sides, BOTH, added=True)
 
     def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        mixers = [self.forward_mixer, self.backward_mixer]
-        gates, entered = zip(*(self.scan.enter(self.forward_mixer, self.norm(tokens)) for tokens in streams), strict=True)
-        scanned = zip(mixers, self.scan(mixers, entered, layout), gates, strict=True)
-        left, right = (project(self.scan.gated(mixer, y, gate), self.forward_mixer.out_proj) for mixer, y, gate in scanned)
+        projected = [project(self.norm(tokens), self.forward_mixer.in_proj) for tokens in streams]
+        mixed = self.scan.mix([self.forward_mixer, self.backward_mixer], projected, layout)
+        left, right = (project(each, self.forward_mixer.out_proj) for each in mixed)
         return [streams[0] + left, right]
 
 
@@ -199,12 +207,12 @@ class ConcatLayer(nn.Module):
 
     def _mixed(self, left: Tensor, right: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         """Both directions' (T, D / 2), each in its own order, to the same."""
-        left_gate, left_streams = self.scan.enter(self.forward_mixer, self.forward_norm(left))
-        right_gate, right_streams = self.scan.enter(self.backward_mixer, self.backward_norm(right))
         mixers = [self.forward_mixer, self.backward_mixer]
-        left_y, right_y = self.scan(mixers, [left_streams, right_streams], layout)
-        left = left + self.dropout(self.scan.leave(self.forward_mixer, left_y, left_gate))
-        right = right + self.dropout(self.scan.leave(self.backward_mixer, right_y, right_gate))
+        normed = (self.forward_norm(left), self.backward_norm(right))
+        projected = [project(x, mixer.in_proj) for mixer, x in zip(mixers, normed, strict=True)]
+        left_mixed, right_mixed = self.scan.mix(mixers, projected, layout)
+        left = left + self.dropout(project(left_mixed, self.forward_mixer.out_proj))
+        right = right + self.dropout(project(right_mixed, self.backward_mixer.out_proj))
         return left, right
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from . import native
+
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(..., L, D) to (..., L, D): y[t] = bias + sum over k of weight[..., k] * x[t - (width - 1) + k], with zeros before the first token.
@@ -44,6 +46,62 @@ def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     token itself, and of an even number the one right of the middle. Source: the convolution of Hydra (arXiv 2407.09941, section 4).
     """
     return _Convolution.apply(x, weight, bias, (weight.shape[-1] - 1) // 2)
+
+
+MOST_TAPS = 8
+"""Of the compiled loops."""
+
+
+def convolution_of_sequences(
+    x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, *, ahead: int = 0, activated: bool = True
+) -> Tensor | None:
+    """(T, D) to (T, D): the convolution of sequences that lie end to end, and SiLU after it if `activated`.
+
+    None where the compiled loops do not run.
+
+    x: columns of something wider perhaps. weight: (D, taps). bias: (D,). begins: (B + 1,) int64, where the sequences begin, and T.
+    ahead: how many later tokens a token sees: 0 is causal, taps // 2 is centred.
+    """
+    if not native.usable(x, weight, bias) or weight.shape[1] > MOST_TAPS:
+        return None
+    return _OfSequences.apply(x, weight, bias, begins, ahead, activated)
+
+
+class _OfSequences(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, ahead: int, activated: bool) -> Tensor:
+        x = x if x.stride(1) == 1 else x.contiguous()
+        ctx.save_for_backward(x, weight, bias, begins)
+        ctx.kind = {"ahead": ahead, "activated": activated}
+        return convolution_forward(x, weight, bias, begins, **ctx.kind)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, begins = ctx.saved_tensors
+        grad_x = grad.new_empty(grad.shape)
+        found = convolution_backward(x, weight, bias, begins, grad.contiguous(), grad_x, **ctx.kind)
+        return grad_x, *found, None, None, None
+
+
+def convolution_forward(x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, *, ahead: int, activated: bool) -> Tensor:
+    """(T, D), columns of something wider perhaps, to (T, D). weight: (D, taps). ahead: later tokens seen. activated: SiLU after it."""
+    tokens, channels = x.shape
+    y = x.new_empty(tokens, channels)
+    sizes = (x.stride(0), len(begins) - 1, channels, weight.shape[1], ahead, int(activated))
+    native.run("convolution_forward", x, weight.t().contiguous(), bias, begins, y, *sizes, channels)
+    return y
+
+
+def convolution_backward(
+    x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, grad: Tensor, grad_x: Tensor, *, ahead: int, activated: bool
+) -> tuple[Tensor, Tensor]:
+    """Writes the gradient of x, (T, D), which may be columns of something wider; gives those of weight and bias."""
+    channels, taps = weight.shape
+    grad_weight, grad_bias = x.new_empty(taps, channels), torch.empty_like(bias)
+    sizes = (x.stride(0), len(begins) - 1, channels, taps, ahead, int(activated), grad.stride(0), grad_x.stride(0))
+    native.run("convolution_backward", x, weight.t().contiguous(), bias, begins, grad, grad_x, grad_weight, grad_bias, *sizes)
+    return grad_weight.t(), grad_bias
 
 
 class _Convolution(torch.autograd.Function):

@@ -9,23 +9,36 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from . import native
+
 EPSILON = 1e-5
 """Added to the mean square, as in the authors' Mamba-2."""
 
 
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     """(T, D) to (T, D): x / sqrt(mean(x^2) + epsilon) * weight (arXiv 1910.07467), in at least float32."""
-    return _RMSNorm.apply(_exact(x), None, weight).to(x.dtype)
+    return _normed(x, None, weight, NO_GATE).to(x.dtype)
 
 
 def gated_rms_norm(x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
     """(T, D) to (T, D): rms_norm(x * silu(gate)), the normalisation before Mamba-2's out-projection (arXiv 2405.21060, section 7.1)."""
-    return _RMSNorm.apply(_exact(x), _exact(gate), weight).to(x.dtype)
+    return _normed(x, gate, weight, GATE_BEFORE).to(x.dtype)
 
 
 def norm_then_gate(x: Tensor, gate: Tensor, weight: Tensor) -> Tensor:
     """(T, D) to (T, D): rms_norm(x) * silu(gate), what stands before Hydra's out-projection (arXiv 2407.09941, the authors' code)."""
-    return _NormThenGate.apply(_exact(x), _exact(gate), weight).to(x.dtype)
+    return _normed(x, gate, weight, GATE_AFTER).to(x.dtype)
+
+
+NO_GATE, GATE_BEFORE, GATE_AFTER = range(3)
+"""x or x * silu(gate) is normalized, or x is and then multiplied by silu(gate): how the compiled loops tell them apart."""
+
+
+def _normed(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> Tensor:
+    x, gate = _exact(x), None if gate is None else _exact(gate)
+    if native.usable(*(t for t in (x, gate, weight) if t is not None)):
+        return _ByLoops.apply(x, gate, weight, kind)
+    return _NormThenGate.apply(x, gate, weight) if kind == GATE_AFTER else _RMSNorm.apply(x, gate, weight)
 
 
 def _exact(x: Tensor) -> Tensor:
@@ -80,3 +93,48 @@ class _NormThenGate(torch.autograd.Function):
         grad_x = by_normed.mul_(weight).mul_(scale).addcmul_(x, pull)
         grad_gate = torch.ops.aten.silu_backward(by_opened.mul_(scale).mul_(weight), gate)
         return grad_x, grad_gate, grad_weight
+
+
+class _ByLoops(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> Tensor:
+        x, gate = _in_rows(x), None if gate is None else _in_rows(gate)
+        normed, scales = norm_forward(x, gate, weight, kind)
+        ctx.save_for_backward(x, gate, weight, scales)
+        ctx.kind = kind
+        return normed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, gate, weight, scales = ctx.saved_tensors
+        grad_gate = None if gate is None else gate.new_empty(gate.shape)
+        grad_x, grad_weight = norm_backward(x, gate, weight, scales, grad.contiguous(), grad_gate, ctx.kind)
+        return grad_x, grad_gate, grad_weight, None
+
+
+def _in_rows(x: Tensor) -> Tensor:
+    return x if x.stride(1) == 1 else x.contiguous()
+
+
+def norm_forward(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> tuple[Tensor, Tensor]:
+    """(T, D) to (T, D), and the scales (T,) of its rows. x, gate: columns of something wider perhaps."""
+    rows, width = x.shape
+    y, scales = x.new_empty(rows, width), x.new_empty(rows)
+    native.run("norm_forward", x, gate, weight, y, scales, kind, x.stride(0), _row(gate), rows, width, EPSILON)
+    return y, scales
+
+
+def norm_backward(
+    x: Tensor, gate: Tensor | None, weight: Tensor, scales: Tensor, grad: Tensor, grad_gate: Tensor | None, kind: int
+) -> tuple[Tensor, Tensor]:
+    """Writes the gradient of the gate; gives those of x and weight."""
+    rows, width = x.shape
+    grad_x, grad_weight = x.new_empty(rows, width), x.new_empty(torch.get_num_threads(), width)
+    sizes = (kind, x.stride(0), _row(gate), _row(grad_gate), rows, width)
+    native.run("norm_backward", x, gate, weight, scales, grad, grad_x, grad_gate, grad_weight, *sizes)
+    return grad_x, grad_weight.sum(0)
+
+
+def _row(x: Tensor | None) -> int:
+    return 0 if x is None else x.stride(0)

@@ -1,0 +1,92 @@
+"""Loops in C++ that the kernels call on a CPU, where they were compiled when the package was installed; plain torch does the rest.
+
+Each is a pass over flat tensors, in which sequences lie end to end, forward or backward. They know nothing of torch but where
+the numbers lie, so that one build fits every version. Set SPACY_EMERGING_NATIVE=0 to do without them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
+VARIANTS = {"AVX512": ("_avx512", "_avx2"), "AVX2": ("_avx2",)}
+"""Builds that fit what torch says of the processor, the best first; elsewhere there is one for all."""
+
+
+def _load() -> ctypes.CDLL | None:
+    if os.environ.get("SPACY_EMERGING_NATIVE") == "0":
+        return None
+    _share_threads()
+    for variant in VARIANTS.get(torch.backends.cpu.get_cpu_capability(), ("_base",)):
+        for suffix in EXTENSION_SUFFIXES:
+            path = Path(__file__).with_name(variant + suffix)
+            if path.exists():
+                try:
+                    return ctypes.CDLL(str(path))
+                except OSError:
+                    continue
+    return None
+
+
+def _share_threads() -> None:
+    """Lets the loops run in the threads that torch has already: a second set of them would wait for work on the same processors."""
+    for folder in (Path(torch.__file__).parent / "lib", Path(torch.__file__).parent.parent / "torch.libs"):
+        for path in folder.glob("libgomp*"):
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+_library = _load()
+_switched_off = False
+
+
+def available() -> bool:
+    """Whether the loops were compiled for this processor."""
+    return _library is not None
+
+
+def usable(*tensors: Tensor) -> bool:
+    """Whether the loops can run on these tensors: all on the CPU, all in float32 or all in float64."""
+    if _library is None or _switched_off:
+        return False
+    dtype = tensors[0].dtype
+    return dtype in SUFFIXES and all(t.device.type == "cpu" and t.dtype == dtype for t in tensors)
+
+
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Plain torch inside: for comparisons."""
+    global _switched_off
+    before, _switched_off = _switched_off, True
+    try:
+        yield
+    finally:
+        _switched_off = before
+
+
+def run(name: str, *arguments: Tensor | int | float | None) -> None:
+    """Calls a loop. Tensors go as the address of their first number, and the loop is told by whole numbers how they lie.
+
+    The first argument is a tensor, by whose type the loop for float32 or for float64 is taken. The last argument of every
+    loop, the number of threads, is added here.
+    """
+    first = arguments[0]
+    assert _library is not None and isinstance(first, Tensor)
+    loop = getattr(_library, f"{name}_{SUFFIXES[first.dtype]}")
+    loop.restype = None
+    loop(*(_as_c(argument) for argument in arguments), ctypes.c_long(torch.get_num_threads()))
+
+
+def _as_c(argument: Tensor | int | float | None) -> ctypes._SimpleCData:
+    if argument is None:
+        return ctypes.c_void_p(None)
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    return ctypes.c_double(argument) if isinstance(argument, float) else ctypes.c_long(argument)

@@ -1,0 +1,99 @@
+// Products of small matrices that lie in the caches: what the scans are made of.
+#pragma once
+
+#include "simd.h"
+
+// ROWS rows of C over one or two vectors of columns.
+template <bool ADD, int ROWS, int VECTORS, class Real, class Width>
+INLINE void tile(int depth, const Real* a, long a_row, long a_column, const Real* b, long b_row, Real* c, long c_row, Width width) {
+    constexpr int lanes = LANES<Real>;
+    Vector<Real> sums[ROWS][VECTORS];
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < VECTORS; v++) sums[i][v] = ADD ? load(c + i * c_row + v * lanes, width) : Vector<Real>{};
+    for (int k = 0; k < depth; k++) {
+        Vector<Real> row[VECTORS];
+        for (int v = 0; v < VECTORS; v++) row[v] = load(b + k * b_row + v * lanes, width);
+        for (int i = 0; i < ROWS; i++) {
+            Real factor = a[i * a_row + k * a_column];
+            for (int v = 0; v < VECTORS; v++) sums[i][v] += factor * row[v];
+        }
+    }
+    for (int i = 0; i < ROWS; i++)
+        for (int v = 0; v < VECTORS; v++) store(c + i * c_row + v * lanes, sums[i][v], width);
+}
+
+template <bool ADD, int ROWS, class Real>
+INLINE void strip(int columns, int depth, const Real* a, long a_row, long a_column, const Real* b, long b_row, Real* c, long c_row) {
+    constexpr int lanes = LANES<Real>;
+    int j = 0;
+    for (; j + 2 * lanes <= columns; j += 2 * lanes)
+        tile<ADD, ROWS, 2>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Whole{});
+    for (; j + lanes <= columns; j += lanes) tile<ADD, ROWS, 1>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Whole{});
+    if (j < columns) tile<ADD, ROWS, 1>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Part{columns - j});
+}
+
+constexpr int STRIP = 6;
+
+// C = A B, or C += A B. A: (rows, depth), any strides. B: (depth, columns), C: (rows, columns), contiguous along columns.
+template <bool ADD, class Real>
+static void product(
+    int rows, int columns, int depth, const Real* a, long a_row, long a_column, const Real* b, long b_row, Real* c, long c_row) {
+    int i = 0;
+    for (; i + STRIP <= rows; i += STRIP)
+        strip<ADD, STRIP>(columns, depth, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row);
+    const Real* rest = a + i * a_row;
+    Real* out = c + i * c_row;
+    switch (rows - i) {
+        case 5: strip<ADD, 5>(columns, depth, rest, a_row, a_column, b, b_row, out, c_row); break;
+        case 4: strip<ADD, 4>(columns, depth, rest, a_row, a_column, b, b_row, out, c_row); break;
+        case 3: strip<ADD, 3>(columns, depth, rest, a_row, a_column, b, b_row, out, c_row); break;
+        case 2: strip<ADD, 2>(columns, depth, rest, a_row, a_column, b, b_row, out, c_row); break;
+        case 1: strip<ADD, 1>(columns, depth, rest, a_row, a_column, b, b_row, out, c_row); break;
+    }
+}
+
+// C = A B or C += A B for a lower triangle of results: row i has i + 1 columns, and more are written, up to a multiple of LANES.
+template <bool ADD, class Real>
+static void product_to_lower(int rows, int depth, const Real* a, long a_row, const Real* b, long b_row, Real* c, long c_row) {
+    for (int i = 0; i < rows; i += STRIP) {
+        int now = rows - i < STRIP ? rows - i : STRIP;
+        product<ADD>(now, (int)padded<Real>(i + now), depth, a + i * a_row, a_row, 1, b, b_row, c + i * c_row, c_row);
+    }
+}
+
+// C = A B or C += A B for an A that is a lower triangle, zero above it.
+template <bool ADD, class Real>
+static void product_of_lower(int rows, int columns, const Real* a, long a_row, const Real* b, long b_row, Real* c, long c_row) {
+    for (int i = 0; i < rows; i += STRIP) {
+        int now = rows - i < STRIP ? rows - i : STRIP;
+        product<ADD>(now, columns, i + now, a + i * a_row, a_row, 1, b, b_row, c + i * c_row, c_row);
+    }
+}
+
+// C = A^T B or C += A^T B for an A (depth, rows) that is a lower triangle.
+template <bool ADD, class Real>
+static void product_of_transposed_lower(
+    int rows, int columns, const Real* a, long a_row, const Real* b, long b_row, Real* c, long c_row) {
+    for (int i = 0; i < rows; i += STRIP) {
+        int now = rows - i < STRIP ? rows - i : STRIP;
+        product<ADD>(now, columns, rows - i, a + i * a_row + i, 1, a_row, b + i * b_row, b_row, c + i * c_row, c_row);
+    }
+}
+
+// (rows, columns) with rows so far apart, to (columns, rows) with rows `to_row` apart.
+template <class Real>
+static void transpose(int rows, int columns, const Real* from, long from_row, Real* to, long to_row) {
+    int i = 0;
+    for (; i + 8 <= rows; i += 8)
+        for (int j = 0; j < columns; j++)
+            for (int k = 0; k < 8; k++) to[j * to_row + i + k] = from[(i + k) * from_row + j];
+    for (; i < rows; i++)
+        for (int j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
+}
+
+template <class Real>
+INLINE Real inner(int count, const Real* a, const Real* b) {
+    Vector<Real> sums{};
+    each_vector<Real>(count, [&](long at, auto width) { sums += load(a + at, width) * load(b + at, width); });
+    return sum_of<Real>(sums);
+}
