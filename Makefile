@@ -6,15 +6,20 @@ INSTALLED := $(VENV)/.installed
 # Tests run in so many processes at a time.
 WORKERS ?= 2
 PEERS := $(VENV)/.peers
+# Compiled when the package is installed; without a compiler the package works all the same.
+LOOPS := $(wildcard spacy_emerging/kernels/native/*.cpp spacy_emerging/kernels/native/*.h)
+# The authors' Mamba modules, as an oracle, apart from other packages; without their GPU kernels, which nothing here could run.
+VENDORS := MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE CAUSAL_CONV1D_FORCE_BUILD=TRUE CAUSAL_CONV1D_SKIP_CUDA_BUILD=TRUE
 
 # More threads than cores slow small matrices down many times over.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow lint bench peer results configs pages clean
+.PHONY: help demo test test-torch test-slow lint bench peer results configs pages clean
 
 help:
 	@echo "make demo       train tagger, parser and NER on the sample and show what they find (a few minutes)"
 	@echo "make test       the tests that run in minutes"
+	@echo "make test-torch those of encoders and kernels once more, without the compiled loops"
 	@echo "make test-slow  the tests that take longer: packaging, pretraining, comparisons with other libraries"
 	@echo "make lint       style and types"
 	@echo "make peer       spaCy's own tests, run against the encoders"
@@ -24,7 +29,7 @@ help:
 	@echo "make pages      write the labels and pictures in docs/linearizations.md anew"
 	@echo "make clean      remove what can be made again"
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml setup.py constraints.txt $(LOOPS)
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[dev]'
@@ -35,6 +40,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) -m pytest -n $(WORKERS)
+
+test-torch: $(INSTALLED)
+	SPACY_EMERGING_NATIVE=0 $(RUN) -m pytest -n $(WORKERS) tests/kernels tests/encoders tests/conformance -k "not decoder and not Decoder"
 
 test-slow: $(PEERS)
 	$(RUN) -m pytest -n $(WORKERS) -m slow
@@ -49,6 +57,7 @@ peer: $(INSTALLED)
 
 $(PEERS): $(INSTALLED)
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
+	$(VENDORS) $(RUN) -m pip install --quiet --no-build-isolation --no-deps --upgrade --target $(VENV)/vendors mamba-ssm causal-conv1d
 	touch $@
 
 bench: $(PEERS)

@@ -21,7 +21,9 @@ from ..kernels.convolution import centred_convolution
 from ..kernels.linear import linear, project
 from ..kernels.norm import norm_then_gate
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
+from ..kernels.quasiseparable_mixer import Parameters, quasiseparable_mixer
 from ..kernels.ssd import ssd_segment
+from ..kernels.ssd_loops import SSDSizes
 from .mamba_layers import SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -64,11 +66,23 @@ class Mixer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, mixed, dt = self._split(project(tokens, self.in_proj), self.shape.inner, self.shape.channels)
+        projected = project(tokens, self.in_proj)
+        if choose(self.backend, "mamba_ssm", projected, self.training) == "torch":
+            mixed_by_loops = self._by_loops(projected, layout)
+            if mixed_by_loops is not None:
+                return project(mixed_by_loops, self.out_proj)
+        gate, mixed, dt = self._split(projected, self.shape.inner, self.shape.channels)
         mixed = centred_convolution(layout.pad(mixed), self.conv1d.weight.squeeze(1), self.conv1d.bias)
         mixed = layout.pad(layout.unpad(functional.silu(mixed)))  # zeros again in the padding, which tokens before it look at
         y = self._mixed(mixed, layout.pad(functional.softplus(dt + self.dt_bias.repeat(2))), layout)
         return project(norm_then_gate(layout.unpad(y), gate, self.norm.weight), self.out_proj)
+
+    def _by_loops(self, projected: Tensor, layout: Layout) -> Tensor | None:
+        """What goes into the out-projection, (T, inner), by compiled loops; None where they do not run."""
+        conv, shape = self.conv1d, self.shape
+        parameters = Parameters(conv.weight.squeeze(1), conv.bias, self.dt_bias, self.A_log, self.fc_D.weight, self.D, self.norm.weight)
+        sizes = SSDSizes(shape.heads, shape.head_width, shape.state_width, self.chunk)
+        return quasiseparable_mixer(projected, parameters, layout.begins, sizes)
 
     def _mixed(self, mixed: Tensor, dt: Tensor, layout: Layout) -> Tensor:
         """x, B and C (B, L, channels) and dt of both sides (B, L, 2 H) to (B, L, inner)."""

@@ -26,42 +26,73 @@ class SSDSizes(NamedTuple):
         return self.heads * self.width
 
 
+class Streams(NamedTuple):
+    """x (T, inner), B and C (T, N), each of them columns of one wider array."""
+
+    x: Tensor
+    b: Tensor
+    c: Tensor
+
+
 def ssd_forward(
-    mixed: Tensor, dt: Tensor, rate: Tensor, skip: Tensor, begins: Tensor, sizes: SSDSizes, *, keep: bool
+    streams: Streams,
+    dt: Tensor,
+    rate: Tensor,
+    skip: Tensor | None,
+    begins: Tensor,
+    sizes: SSDSizes,
+    *,
+    keep: bool,
+    side: int = 0,
+    add_to: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """x, B and C side by side, (T, inner + 2 N), to y (T, inner), and to the states before chunks.
+    """To y (T, inner), and to the states before chunks.
 
     dt: (T, H). rate, skip: (H,). keep: whether the states are wanted, for the backward pass.
+    side: 0 for y of `ssd`; 1 or -1 for what a token gets from those before it or after it alone, read from what stands beside it,
+    as Hydra has it. add_to: the array that y is added to; a side needs one.
     """
-    inner, state = sizes.inner, sizes.state
-    x, b, c = mixed.split([inner, state, state], -1)
-    y = x.new_empty(len(x), inner)
+    tokens, sequences = len(dt), len(begins) - 1
+    y = dt.new_empty(tokens, sizes.inner) if add_to is None else add_to
     chunk, state_begins, chunks = _chunks(begins, sizes.chunk)
-    states = x.new_empty(chunks if keep else 0, sizes.heads, state, sizes.width)
-    groups = _groups(len(begins) - 1, sizes.heads)
-    numbers = (mixed.stride(0), len(begins) - 1, sizes.heads, sizes.width, state, chunk, 0, 0, groups, inner, 0)
-    native.run("ssd_forward", x, b, c, dt, rate, skip, begins, state_begins, states if keep else None, y, *numbers)
+    states = dt.new_empty(chunks if keep else 0, sizes.heads, sizes.state, sizes.width)
+    shape = (streams.x.stride(0), sequences, *sizes[:3], chunk, int(side < 0), abs(side), _groups(sequences, sizes.heads))
+    kept = states if keep else None
+    native.run("ssd_forward", *streams, dt, rate, skip, begins, state_begins, kept, y, *shape, y.stride(0), int(add_to is not None))
     return y, states
 
 
 def ssd_backward(
-    mixed: Tensor, dt: Tensor, rate: Tensor, skip: Tensor, begins: Tensor, sizes: SSDSizes, states: Tensor, grad: Tensor, grad_mixed: Tensor
+    streams: Streams,
+    dt: Tensor,
+    rate: Tensor,
+    skip: Tensor | None,
+    begins: Tensor,
+    sizes: SSDSizes,
+    states: Tensor,
+    grad: Tensor,
+    found: Streams,
+    *,
+    side: int = 0,
+    add: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Writes the gradients of x, B and C, and gives those of dt, rate and skip. states: from the forward pass. grad: of y."""
-    inner, state = sizes.inner, sizes.state
-    x, b, c = mixed.split([inner, state, state], -1)
-    dx, db, dc = grad_mixed.split([inner, state, state], -1)
+    """Writes the gradients of x, B and C where `found` says (if `add`, that of x is added), and gives those of dt, rate and skip.
+
+    states: from the forward pass. grad: of y, (T, inner).
+    """
+    sequences, groups = len(begins) - 1, _groups(len(begins) - 1, sizes.heads)
     chunk, state_begins, _ = _chunks(begins, sizes.chunk)
-    sequences = len(begins) - 1
-    groups = _groups(sequences, sizes.heads)
-    ddt, da, dskip = torch.empty_like(dt), x.new_empty(sequences, sizes.heads), x.new_empty(sequences, sizes.heads)
-    parts = [x.new_empty(groups, len(x), state) for _ in range(2)] if groups > 1 else [db, dc]
-    numbers = (mixed.stride(0), sequences, sizes.heads, sizes.width, state, chunk, 0, 0, groups, inner, mixed.stride(0), len(x) * state, 0)
-    native.run("ssd_backward", x, b, c, dt, rate, skip, begins, state_begins, states, grad, dx, *parts, ddt, da, dskip, *numbers)
+    grad_dt, grad_rate = torch.empty_like(dt), dt.new_empty(sequences, sizes.heads)
+    grad_skip = torch.empty_like(grad_rate)
+    parts = [dt.new_empty(groups, len(dt), sizes.state) for _ in range(2)] if groups > 1 else [found.b, found.c]
+    shape = (streams.x.stride(0), sequences, *sizes[:3], chunk, int(side < 0), abs(side), groups)
+    rows = (grad.stride(0), found.x.stride(0), len(dt) * sizes.state, int(add))
+    gradients = (grad, found.x, *parts, grad_dt, grad_rate, grad_skip)
+    native.run("ssd_backward", *streams, dt, rate, skip, begins, state_begins, states, *gradients, *shape, *rows)
     if groups > 1:
-        torch.sum(parts[0], 0, out=db)
-        torch.sum(parts[1], 0, out=dc)
-    return ddt, da.sum(0), dskip.sum(0)
+        found.b.copy_(parts[0].sum(0))
+        found.c.copy_(parts[1].sum(0))
+    return grad_dt, grad_rate.sum(0), grad_skip.sum(0)
 
 
 def _chunks(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:

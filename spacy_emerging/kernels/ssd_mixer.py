@@ -16,7 +16,7 @@ from torch.nn import functional
 from . import native
 from .convolution import MOST_TAPS, convolution_backward, convolution_forward
 from .norm import GATE_BEFORE, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, ssd_backward, ssd_forward
+from .ssd_loops import SSDSizes, Streams, ssd_backward, ssd_forward
 
 
 class Parameters(NamedTuple):
@@ -53,7 +53,7 @@ class _Mixer(torch.autograd.Function):
         dt = functional.softplus(steps + parameters.step_bias)
         rate = -parameters.log_rate.exp()
         wanted = any(ctx.needs_input_grad)
-        y, states = ssd_forward(convolved, dt, rate, parameters.skip, begins, sizes, keep=wanted)
+        y, states = ssd_forward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, keep=wanted)
         normed, scale = norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE)
         if wanted:
             ctx.sizes = sizes
@@ -71,9 +71,8 @@ class _Mixer(torch.autograd.Function):
         grad_gate, grad_mixed, grad_steps = _split(grad_projected, ctx.sizes)
         grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_BEFORE)
         grad_convolved = torch.empty_like(convolved)
-        grad_dt, grad_rate, grad_skip = ssd_backward(
-            convolved, dt, rate, parameters.skip, begins, ctx.sizes, states, grad_y, grad_convolved
-        )
+        streams, found = _streams(convolved, ctx.sizes), _streams(grad_convolved, ctx.sizes)
+        grad_dt, grad_rate, grad_skip = ssd_backward(streams, dt, rate, parameters.skip, begins, ctx.sizes, states, grad_y, found)
         grad_weight, grad_bias = convolution_backward(
             mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed, ahead=0, activated=True
         )
@@ -86,3 +85,8 @@ def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:
     """Views of z, of x, B and C, and of dt."""
     gate, mixed, steps = projected.split([sizes.inner, sizes.inner + 2 * sizes.state, sizes.heads], -1)
     return gate, mixed, steps
+
+
+def _streams(convolved: Tensor, sizes: SSDSizes) -> Streams:
+    """Views of x, B and C."""
+    return Streams(*convolved.split([sizes.inner, sizes.state, sizes.state], -1))

@@ -1,0 +1,80 @@
+"""Encoders give the same through compiled loops and through plain torch, whatever the lengths and the number of threads."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.kernels import native
+
+from .encoders import each_direction, ready
+
+needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
+LENGTHS = (5, 1, 23, 140, 12)  # one token; several chunks of the default size
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def passes(name: str, direction: str, dtype: torch.dtype) -> list[Tensor]:
+    """Output, gradient of the input and gradients of all weights of a freshly drawn encoder."""
+    torch.manual_seed(0)
+    module = ready(name, direction, width=16).shims[0].module.to(dtype).train()
+    tokens = torch.randn(sum(LENGTHS), 16, dtype=dtype, requires_grad=True)
+    output = module(tokens, Layout(LENGTHS))
+    (output * torch.randn(output.shape, dtype=dtype)).sum().backward()
+    return [output.detach(), tokens.grad, *(each.grad for each in module.parameters() if each.grad is not None)]
+
+
+def test_loops_are_there_where_a_compiler_was() -> None:
+    if sys.platform != "linux" or not shutil.which("c++"):
+        pytest.skip("nothing to compile with")
+    assert native.available()
+
+
+@needs_loops
+@each_direction
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-6), (torch.float32, 2e-4)])
+def test_loops_and_plain_torch_agree(name: str, direction: str, dtype: torch.dtype, tolerance: float) -> None:
+    # float64 is not held to more, since plain torch keeps a few gates in float32
+    by_loops = passes(name, direction, dtype)
+    with native.switched_off():
+        by_torch = passes(name, direction, dtype)
+    assert len(by_loops) == len(by_torch)
+    for found, wanted in zip(by_loops, by_torch, strict=True):
+        assert (found - wanted).abs().max() <= tolerance * max(1.0, float(wanted.abs().max()))
+
+
+@needs_loops
+@each_direction
+def test_threads_change_nothing(name: str, direction: str, two_threads: None) -> None:
+    with_two = passes(name, direction, torch.float32)
+    torch.set_num_threads(1)
+    for found, wanted in zip(with_two, passes(name, direction, torch.float32), strict=True):
+        assert (found - wanted).abs().max() <= 2e-4 * max(1.0, float(wanted.abs().max()))
+
+
+@needs_loops
+def test_loops_can_be_switched_off() -> None:
+    numbers = torch.ones(2, 2)
+    assert native.usable(numbers)
+    with native.switched_off():
+        assert not native.usable(numbers)
+    assert native.usable(numbers)
+
+
+@needs_loops
+@pytest.mark.parametrize("other", [torch.ones(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.float64), torch.ones(2, device="meta")])
+def test_loops_take_numbers_of_one_type_on_the_processor(other: Tensor) -> None:
+    assert not native.usable(torch.ones(2), other)
