@@ -9,7 +9,7 @@ PEERS := $(VENV)/.peers
 # Compiled when the package is installed; without a compiler the package works all the same.
 LOOPS := $(wildcard spacy_emerging/kernels/native/*.cpp spacy_emerging/kernels/native/*.h)
 # The authors' Mamba modules, as an oracle, apart from other packages; without their GPU kernels, which nothing here could run.
-VENDORS := MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE CAUSAL_CONV1D_FORCE_BUILD=TRUE CAUSAL_CONV1D_SKIP_CUDA_BUILD=TRUE
+VENDORS := MAMBA_FORCE_BUILD=TRUE MAMBA_SKIP_CUDA_BUILD=TRUE
 
 # More threads than cores slow small matrices down many times over.
 export OMP_NUM_THREADS ?= 1
@@ -57,7 +57,7 @@ peer: $(INSTALLED)
 
 $(PEERS): $(INSTALLED)
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
-	$(VENDORS) $(RUN) -m pip install --quiet --no-build-isolation --no-deps --upgrade --target $(VENV)/vendors mamba-ssm causal-conv1d
+	$(VENDORS) $(RUN) -m pip install --quiet --no-build-isolation --no-deps --upgrade --target $(VENV)/vendors mamba-ssm
 	touch $@
 
 bench: $(PEERS)

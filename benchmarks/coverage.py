@@ -16,8 +16,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from pages import put
+
 from spacy_emerging.corpus.convert import EXTENSIONS, read_corpus, vocabulary
-from spacy_emerging.corpus.files import replacing
 from spacy_emerging.coverage.encodings import Encoding, encodings
 from spacy_emerging.coverage.measure import Coverage, measured, out_of_reach
 from spacy_emerging.coverage.report import Row, parts_of, percent, write_csv, write_plot
@@ -131,15 +132,6 @@ def _speed(values: Sequence[float]) -> str:
     return f"{statistics.median(values) / 1000:,.0f} ({min(values) / 1000:,.0f})" if values else ""
 
 
-def replaced(page: str, tables: str) -> str:
-    """The page with these tables between its markers. Raises ValueError where they are missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"The page has no place for the tables: it needs the lines {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"
-
-
 def main() -> None:
     """Measures every treebank and writes what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -161,9 +153,7 @@ def main() -> None:
     if chosen.write is None:
         print(tables)
     else:
-        page = replaced(chosen.write.read_text(encoding="utf-8"), tables)
-        with replacing(chosen.write) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
+        put(chosen.write, tables, BEGIN, END)
     if chosen.csv is not None:
         write_csv(rows, chosen.csv)
     if chosen.plot is not None:

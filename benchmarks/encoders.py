@@ -26,8 +26,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; --thr
 
 import torch
 from measuring import Case, best_chunk, best_scan, in_turns, peak_bytes_per_word
+from pages import put
 from subjects import ENCODERS, MAMBA, MAMBA2, XLSTM, build, lstm_units
-from tables import BEGIN, END, LIKE, markdown, replaced
+from tables import LIKE, markdown
 
 from spacy_emerging.corpus.files import replacing
 
@@ -109,6 +110,12 @@ def measured(chosen: argparse.Namespace, length: int, chunks: dict[str, int]) ->
         }
 
 
+def markers(threads: int) -> tuple[str, str]:
+    """Of the tables for so many threads."""
+    name = "encoders" if threads == 1 else f"encoders, {threads} threads"
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
 def _options(chosen: argparse.Namespace) -> list[str]:
     """The settings of a run that are not the defaults, as options."""
     set_here = {name: value for name, value in vars(chosen).items() if name in DEFAULTS and value != DEFAULTS[name]}
@@ -135,7 +142,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write all numbers to this JSON file")
     parser.add_argument("--input", type=Path, help="do not measure; read the numbers of an earlier --output")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown, the form of docs/performance.md")
-    parser.add_argument("--write", type=Path, help=f"put the tables into this page, between {BEGIN} and {END}")
+    parser.add_argument("--write", type=Path, help="put the tables into this page, between the markers of this number of threads")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     results = json.loads(chosen.input.read_text(encoding="utf-8")) if chosen.input else conditions(chosen)
@@ -147,9 +154,7 @@ def main() -> None:
                 unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(markdown(results, plain=not chosen.markdown))
     if chosen.write:
-        page = replaced(chosen.write.read_text(encoding="utf-8"), markdown(results))
-        with replacing(chosen.write) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
+        put(chosen.write, markdown(results), *markers(results["threads"]))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ import spacy
 import torch
 import typer
 from measuring import CLEAR, status
+from pages import put
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from training import save
 
 TAGS, VOCABULARY, SHORT = 17, 20_000, 1000
 BEGIN, END = "<!-- long documents: begin -->", "<!-- long documents: end -->"
@@ -113,8 +113,7 @@ def main(
     if write is None:
         print(text)
         return
-    before, _, rest = write.read_text(encoding="utf-8").partition(BEGIN)
-    save(write, before + BEGIN + "\n" + text + END + rest.partition(END)[2])
+    put(write, text, BEGIN, END)
 
 
 if __name__ == "__main__":

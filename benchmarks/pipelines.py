@@ -26,12 +26,12 @@ import spacy
 import taggers
 import torch
 import typer
+from pages import put
 from results import config_for
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_loop
 from tables import short
-from training import save
 
 BEGIN, END = "<!-- pipelines: begin -->", "<!-- pipelines: end -->"
 OURS = ("LSTMEncoder", "Mamba2Encoder", "XLSTMEncoder")
@@ -119,8 +119,7 @@ def main(
     if write is None:
         print(text)
         return
-    before, _, rest = write.read_text(encoding="utf-8").partition(BEGIN)
-    save(write, before + BEGIN + "\n" + text + END + rest.partition(END)[2])
+    put(write, text, BEGIN, END)
 
 
 if __name__ == "__main__":

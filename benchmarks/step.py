@@ -25,11 +25,11 @@ import numpy
 import spacy
 import torch
 import typer
+from pages import put
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from torch.profiler import ProfilerActivity, profile
-from training import save
 
 from spacy_emerging.cli.compose import Choices, compose
 
@@ -202,8 +202,7 @@ def main(
     if write is None:
         print(text)
         return
-    before, _, rest = write.read_text(encoding="utf-8").partition(BEGIN)
-    save(write, before + BEGIN + "\n" + text + END + rest.partition(END)[2])
+    put(write, text, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from typing import Any
 
 from measuring import BOTH, FORWARD
 
-BEGIN, END = "<!-- encoders: begin -->", "<!-- encoders: end -->"
 PASSES = (FORWARD, BOTH)
 TITLES = {
     "lstm": "`nn.LSTM`, both directions",
@@ -139,12 +138,3 @@ def _table(head: Sequence[str], body: Sequence[Sequence[str]], plain: bool) -> l
     rows = [list(head), ["---", *["---:"] * (len(head) - 1)], *map(list, body)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))] if plain else [0] * len(head)
     return ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-
-
-def replaced(page: str, tables: str) -> str:
-    """The page with these tables between its markers. Raises ValueError where they are missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"The page has no place for the tables: it needs the lines {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n{tables}\n{END}{after}"

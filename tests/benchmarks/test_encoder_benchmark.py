@@ -71,12 +71,15 @@ def test_growth_is_per_word(results: dict[str, Any]) -> None:
     assert "| `XLSTMEncoder`, concat | 1.00 | 4.00 |" in markdown(results).splitlines()
 
 
-def test_tables_go_between_the_markers_and_nowhere_else() -> None:
-    from tables import BEGIN, END, replaced
+def test_tables_go_between_the_markers_and_nowhere_else(tmp_path: Path) -> None:
+    from pages import put
 
-    assert replaced(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+    page = tmp_path / "page.md"
+    page.write_text("a\n<begin>\nold\n<end>\nb\n")
+    put(page, "new", "<begin>", "<end>")
+    assert page.read_text() == "a\n<begin>\nnew\n<end>\nb\n"
     with pytest.raises(ValueError, match="no place for the tables"):
-        replaced("a page without them", "new")
+        put(page, "new", "<others>", "<end>")
 
 
 @pytest.mark.parametrize(("width", "depth"), [(8, 1), (8, 3), (64, 2)])

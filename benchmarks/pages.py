@@ -1,0 +1,17 @@
+"""Tables in pages of the documentation, between the markers that say whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spacy_emerging.corpus.files import replacing
+
+
+def put(page: Path, tables: str, begin: str, end: str) -> None:
+    """Puts tables between two markers of a page. Raises ValueError where they are missing."""
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no place for the tables: it needs the lines {begin} and {end}.")
+    with replacing(page) as unfinished:
+        unfinished.write_text(f"{before}{begin}\n{tables.strip()}\n{end}{after}", encoding="utf-8")
