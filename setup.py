@@ -10,7 +10,17 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 SOURCES = Path("spacy_emerging/kernels/native")
-OPTIONS = ["-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"]
+OPTIONS = [
+    "-O3",
+    "-g0",
+    "-std=c++17",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
+]
 QUIET = ["-Wno-psabi", "-Wno-ignored-attributes", "-Wno-attributes"]
 X86 = {"_avx2": ["-mavx2", "-mfma"], "_avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]}
 """One build per instruction set, of which the package loads the best that the processor has."""
