@@ -17,7 +17,7 @@ from ..bridge.layout import Carried, Layout
 from ..errors import check_whole, largest_divisor
 from ..kernels.ssd import ssd, ssd_cuda, ssd_segment
 from ..kernels.ssd_loops import SSDSizes
-from ..kernels.ssd_mixer import Parameters, ssd_mixer
+from ..kernels.ssd_mixer import Parameters, ssd_mixer, ssd_mixer_segment
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -69,10 +69,19 @@ class SSDScan(Scan):
 
     def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
         """See Scan."""
-        conv = mixer.conv1d
-        parameters = Parameters(conv.weight.squeeze(1), conv.bias, mixer.dt_bias, mixer.A_log, mixer.D, mixer.norm.weight)
-        sizes = SSDSizes(self.shape.heads, self.shape.head_width, self.shape.state_width, self.chunk)
-        return ssd_mixer(projected, parameters, layout.begins, sizes)
+        return ssd_mixer(projected, _parameters(mixer), layout.begins, self._sizes)
+
+    def segment_by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
+        """See Scan."""
+        done = ssd_mixer_segment(projected, _parameters(mixer), layout.begins, self._sizes, carried.get(name))
+        if done is None:
+            return None
+        mixed, carried[name] = done
+        return mixed
+
+    @property
+    def _sizes(self) -> SSDSizes:
+        return SSDSizes(self.shape.heads, self.shape.head_width, self.shape.state_width, self.chunk)
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""
@@ -100,6 +109,11 @@ class SSDScan(Scan):
     def _split(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, b, c = mixed.split([self.shape.inner, self.shape.state_width, self.shape.state_width], -1)
         return x.unflatten(-1, (self.shape.heads, self.shape.head_width)), b, c
+
+
+def _parameters(mixer: Mixer) -> Parameters:
+    conv = mixer.conv1d
+    return Parameters(conv.weight.squeeze(1), conv.bias, mixer.dt_bias, mixer.A_log, mixer.D, mixer.norm.weight)
 
 
 class Mamba2(MambaStack):

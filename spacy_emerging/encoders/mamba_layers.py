@@ -56,6 +56,10 @@ class Scan(nn.Module):
         """`mix` of one mixer by compiled loops; None where they do not run."""
         raise NotImplementedError
 
+    def segment_by_loops(self, mixer: Any, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
+        """The same for a segment, whose states are carried under this name; None, too, for a scan that has no loops for segments."""
+        return None
+
     def gated(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
         """What was scanned and the gate, both (T, inner), to (T, inner): what goes into the out-projection."""
         raise NotImplementedError
@@ -73,14 +77,26 @@ class Scan(nn.Module):
 
         Segments go without the vendors' kernels, as that of Mamba-1 can neither start from a state nor give one back.
         """
-        if layout.carried is None and not self._on_kernels("mamba_ssm", projected[0]):
-            looped = [self.by_loops(mixer, each, layout) for mixer, each in zip(mixers, projected, strict=True)]
-            done = [each for each in looped if each is not None]
-            if len(done) == len(mixers):
-                return done
+        if layout.carried is not None or not self._on_kernels("mamba_ssm", projected[0]):
+            looped = self._looped(mixers, projected, layout)
+            if looped is not None:
+                return looped
         gates, streams = zip(*(self.split(each) for each in projected), strict=True)
         scanned = zip(mixers, self._scanned(mixers, streams, layout), gates, strict=True)
         return [self.gated(mixer, y, gate) for mixer, y, gate in scanned]
+
+    def _looped(self, mixers: Sequence[Any], projected: Sequence[Tensor], layout: Layout) -> list[Tensor] | None:
+        """`mix` by compiled loops, one mixer after the other; None where they do not run."""
+        found: list[Tensor] = []
+        for number, (mixer, each) in enumerate(zip(mixers, projected, strict=True)):
+            if layout.carried is None:
+                mixed = self.by_loops(mixer, each, layout)
+            else:
+                mixed = self.segment_by_loops(mixer, each, layout, layout.carried, f"mixer {number}")
+            if mixed is None:
+                return None
+            found.append(mixed)
+        return found
 
     def _scanned(self, mixers: Sequence[Any], streams: Sequence[tuple[Tensor, ...]], layout: Layout) -> list[Tensor]:
         """Per mixer its streams (T, ...) to (T, inner), in one batched call."""

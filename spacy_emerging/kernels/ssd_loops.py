@@ -45,20 +45,23 @@ def ssd_forward(
     keep: bool,
     side: int = 0,
     add_to: Tensor | None = None,
+    start: Tensor | None = None,
+    end: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """To y (T, inner), and to the states before chunks.
 
     dt: (T, H). rate, skip: (H,). keep: whether the states are wanted, for the backward pass.
     side: 0 for y of `ssd`; 1 or -1 for what a token gets from those before it or after it alone, read from what stands beside it,
     as Hydra has it. add_to: the array that y is added to; a side needs one.
+    start, end: (B, H, N, P), the states before the first tokens, and where those after the last ones are written.
     """
     tokens, sequences = len(dt), len(begins) - 1
     y = dt.new_empty(tokens, sizes.inner) if add_to is None else add_to
     chunk, state_begins, chunks = _chunks(begins, sizes.chunk)
     states = dt.new_empty(chunks if keep else 0, sizes.heads, sizes.state, sizes.width)
     shape = (streams.x.stride(0), sequences, *sizes[:3], chunk, int(side < 0), abs(side), _groups(sequences, sizes.heads))
-    kept = states if keep else None
-    native.run("ssd_forward", *streams, dt, rate, skip, begins, state_begins, kept, y, *shape, y.stride(0), int(add_to is not None))
+    places = (begins, state_begins, states if keep else None, start, end, y)
+    native.run("ssd_forward", *streams, dt, rate, skip, *places, *shape, y.stride(0), int(add_to is not None))
     return y, states
 
 

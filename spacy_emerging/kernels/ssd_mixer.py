@@ -43,6 +43,29 @@ def ssd_mixer(projected: Tensor, parameters: Parameters, begins: Tensor, sizes: 
     return _Mixer.apply(projected, *parameters, begins, sizes)
 
 
+def ssd_mixer_segment(
+    projected: Tensor, parameters: Parameters, begins: Tensor, sizes: SSDSizes, before: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
+    """`ssd_mixer` of a segment of one longer sequence, and what the next segment needs to know. Without gradients.
+
+    before: the same, as the call for the segment before returned it; None at the start.
+    """
+    projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
+    taps = parameters.conv_weight.shape[1]
+    if not native.usable(projected, *parameters) or taps > MOST_TAPS:
+        return None
+    gate, mixed, steps = _split(projected, sizes)
+    seen, start = before or (mixed.new_zeros(taps - 1, mixed.shape[1]), None)
+    joined = torch.cat([seen, mixed])
+    wider = begins + begins.new_tensor([0, len(seen)])
+    convolved = convolution_forward(joined, parameters.conv_weight, parameters.conv_bias, wider, ahead=0, activated=True)[len(seen) :]
+    dt, rate = functional.softplus(steps + parameters.step_bias), -parameters.log_rate.exp()
+    end = dt.new_empty(1, sizes.heads, sizes.state, sizes.width)
+    y, _ = ssd_forward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, keep=False, start=start, end=end)
+    normed, _ = norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE)
+    return normed, (joined[len(joined) - len(seen) :].clone(), end)
+
+
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:

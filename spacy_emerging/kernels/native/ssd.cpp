@@ -77,9 +77,12 @@ static void carry(const Reader<Real>& r, const Real* to_end_b, int tokens, const
     product<true>(p.state, p.width, tokens, to_end_b, 1, p.state, x, x_row, state, p.width);
 }
 
-// states: (chunks, N, H P) per sequence, one sequence's after the other, those before each chunk; or none. y: (T, H P), written, or added to.
+// states: (chunks, H, N, P) per sequence, one sequence's after the other, those before each chunk; or none. start, end: (sequences, H, N, P), the
+// states before the first token, or none, and after the last, written unless there is none. y: (T, H P), written, or added to.
 template <class Real>
-static void forward(const Problem<Real>& p, const int64_t* state_begins, Real* states, Real* y, long y_row, long add, long threads) {
+static void forward(
+    const Problem<Real>& p, const int64_t* state_begins, Real* states, const Real* start, Real* end, Real* y, long y_row, long add,
+    long threads) {
     const long N = p.state, P = p.width, Q = padded<Real>(p.chunk);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long unit = 0; unit < p.sequences * p.groups; unit++) {
@@ -89,7 +92,8 @@ static void forward(const Problem<Real>& p, const int64_t* state_begins, Real* s
         Real *to_end_b = scratch.take(Q * N), *faded_c = scratch.take(Q * N);
         Real *log_decay = scratch.take(Q), *dt = scratch.take(Q), *factor = scratch.take(Q), *fades = scratch.take(Q);
         Real *out = scratch.take(Q * P), *state = scratch.take(p.heads * N * P);
-        const long row = r.step * p.row, chunks = r.chunks();
+        const long row = r.step * p.row, chunks = r.chunks(), of_sequence = unit / p.groups * p.heads * N * P;
+        if (start) memcpy(state, start + of_sequence, p.heads * N * P * sizeof(Real));
         for (long chunk = 0; chunk < chunks; chunk++) {
             const long from = chunk * p.chunk;
             const int tokens = (int)(r.length - from < p.chunk ? r.length - from : p.chunk);
@@ -111,19 +115,19 @@ static void forward(const Problem<Real>& p, const int64_t* state_begins, Real* s
                     if (p.skip) w[i] += p.skip[head];
                 }
                 product_of_lower<false>(tokens, P, weights, Q, x_head, row, out, P);
-                if (chunk) {
+                if (chunk || start) {
                     exponentials(tokens, log_decay, Real(0), Real(1), fades);
                     scaled(tokens, N, c, row, fades, faded_c);
                     product<true>(tokens, P, N, faded_c, N, 1, own, P, out, P);
                 }
                 if (states && chunk)
                     memcpy(states + ((state_begins[unit / p.groups] + chunk) * p.heads + head) * N * P, own, N * P * sizeof(Real));
-                if (chunk + 1 < chunks) {
-                    if (!chunk) memset(own, 0, N * P * sizeof(Real));
+                if (chunk + 1 < chunks || end) {
                     exponentials(tokens, log_decay, log_decay[tokens - 1], Real(-1), factor);
                     for (int i = 0; i < tokens; i++) factor[i] *= dt[i];
                     scaled(tokens, N, b, row, factor, to_end_b);
                     carry(r, to_end_b, tokens, x_head, row, power_of_e(log_decay[tokens - 1]), own);
+                    if (end && chunk + 1 == chunks) memcpy(end + of_sequence + head * N * P, own, N * P * sizeof(Real));
                 }
                 for (int i = 0; i < tokens && from + i + p.shift < r.length; i++) {
                     Real* to = y + r.at(from + i + p.shift) * y_row + head * P;
@@ -303,10 +307,10 @@ static void backward(
 #define SSD(Real, suffix)                                                                                                            \
     EXPORT void ssd_forward_##suffix(                                                                                                 \
         const Real* x, const Real* b, const Real* c, const Real* dt, const Real* a, const Real* skip, const int64_t* begins,          \
-        const int64_t* state_begins, Real* states, Real* y, long row, long sequences, long heads, long width, long state, long chunk, \
-        long reverse, long shift, long groups, long y_row, long add, long threads) {                                                  \
+        const int64_t* state_begins, Real* states, const Real* start, Real* end, Real* y, long row, long sequences, long heads,       \
+        long width, long state, long chunk, long reverse, long shift, long groups, long y_row, long add, long threads) {              \
         Problem<Real> p{sequences, begins, heads, width, state, chunk, reverse, shift, groups, x, b, c, row, dt, a, skip};            \
-        forward<Real>(p, state_begins, states, y, y_row, add, threads);                                                               \
+        forward<Real>(p, state_begins, states, start, end, y, y_row, add, threads);                                                   \
     }                                                                                                                                 \
     EXPORT void ssd_backward_##suffix(                                                                                                \
         const Real* x, const Real* b, const Real* c, const Real* dt, const Real* a, const Real* skip, const int64_t* begins,          \
