@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import largest_divisor
-from ..kernels.activation import gelu
-from ..kernels.linear_loops import project_rows
+from ..kernels.linear_loops import feed_forward
 from ..kernels.norm import gated_rms_norm, rms_norm
 
 LEAST_HEAD = 4
@@ -59,7 +58,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, D) to (T, D)."""
-        return project_rows(gelu(project_rows(self.norm(x), self.up)), self.down)
+        return feed_forward(self.norm(x), self.up, self.down)
 
 
 def scale_down(layer: nn.Linear, parts: int) -> None:

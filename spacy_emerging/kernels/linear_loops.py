@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from . import native
+from .activation import gelu
 from .linear import project
 from .quantized import QuantizedLinear
 
@@ -28,11 +29,22 @@ WIDE_VECTORS: bool = torch.backends.cpu.get_cpu_capability() in native.VARIANTS
 
 def project_rows(x: Tensor, layer: nn.Linear | QuantizedLinear) -> Tensor:
     """(T, I) to (T, O), as `project`, through the loops where they are the fastest. x: columns of something wider perhaps."""
-    if isinstance(layer, QuantizedLinear) or torch.is_autocast_enabled(x.device.type):
+    if isinstance(layer, QuantizedLinear) or not _worth(x, layer):
         return project(x, layer)
-    weight, bias = layer.weight, layer.bias
-    worth = WIDE_VECTORS and len(x) >= WORTH_LAYING_OUT and weight.numel() <= LARGEST
-    return _Linear.apply(x, weight, bias) if worth and native.usable(x, weight, bias) else project(x, layer)
+    return _Linear.apply(x, layer.weight, layer.bias)
+
+
+def feed_forward(x: Tensor, up: nn.Linear | QuantizedLinear, down: nn.Linear | QuantizedLinear) -> Tensor:
+    """(T, D) to (T, D): down(GELU(up(x))), through the loops where they are the fastest; what lies between then stays in the cache."""
+    if isinstance(up, QuantizedLinear) or isinstance(down, QuantizedLinear) or not (_worth(x, up) and _worth(x, down)):
+        return project(gelu(project(x, up)), down)
+    return _FeedForward.apply(x, up.weight, up.bias, down.weight, down.bias)
+
+
+def _worth(x: Tensor, layer: nn.Linear) -> bool:
+    if not WIDE_VECTORS or len(x) < WORTH_LAYING_OUT or layer.weight.numel() > LARGEST or torch.is_autocast_enabled(x.device.type):
+        return False
+    return native.usable(x, layer.weight, layer.bias)
 
 
 class _Linear(torch.autograd.Function):
@@ -54,6 +66,29 @@ class _Linear(torch.autograd.Function):
             native.run("linear_back", grad, weight, grad_x, *_sizes(x, weight))
         grad_weight, grad_bias = _outer(grad, x)
         return grad_x, grad_weight, grad_bias
+
+
+class _FeedForward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:
+        x, up, down = x.contiguous(), up.contiguous(), down.contiguous()
+        wanted = any(ctx.needs_input_grad)
+        hidden, y = x.new_empty(len(x) if wanted else 0, len(up)), torch.empty_like(x)
+        native.run("feed_forward_forward", x, up, up_bias, down, down_bias, hidden if wanted else None, y, *x.shape, len(up))
+        if wanted:
+            ctx.save_for_backward(x, up, down, hidden)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, up, down, hidden = ctx.saved_tensors
+        threads, (width, inner) = torch.get_num_threads(), down.shape
+        grad_x = torch.empty_like(x)
+        found = [x.new_empty(threads, *shape) for shape in ((width, inner), (inner,), (width, inner), (width,))]
+        native.run("feed_forward_backward", x, up, down, hidden, grad.contiguous(), grad_x, *found, *x.shape, inner)
+        grad_up, grad_up_bias, grad_down, grad_down_bias = (each.sum(0) if threads > 1 else each[0] for each in found)
+        return grad_x, grad_up.t().contiguous(), grad_up_bias, grad_down, grad_down_bias
 
 
 def _outer(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
