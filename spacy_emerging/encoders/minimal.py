@@ -14,7 +14,7 @@ from ..kernels.convolution import causal_convolution, convolution_of_sequences, 
 from ..kernels.linear_loops import project_rows
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
-from ..kernels.minimal_scan import minimal_scan
+from ..kernels.minimal_scan import minimal_layer
 from .directions import Block, Stack
 from .parts import DepthwiseWeights, FeedForward, RMSNorm, scale_down
 
@@ -67,7 +67,7 @@ class MinimalBlock(Block):
         x: Tensor | None = normed
         if hasattr(self, "conv"):
             x = convolution_of_sequences(normed, self.conv.weight.squeeze(1), self.conv.bias, layout.begins, activated=False)
-        return None if x is None else minimal_scan(project_rows(x, self.gates), self.inner, layout.begins)
+        return None if x is None else minimal_layer(x, self.gates, self.inner, layout.begins)
 
     def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
         """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.kernels import native
 from spacy_emerging.kernels.linear_scan import linear_scan
 from spacy_emerging.kernels.minimal_gates import minimal_gates
-from spacy_emerging.kernels.minimal_scan import minimal_scan
+from spacy_emerging.kernels.minimal_scan import minimal_layer, minimal_scan
 
 LENGTHS = [1, 7, 2, 40, 1]
 both = pytest.mark.parametrize("gates", [2, 3], ids=["minGRU", "minLSTM"])
@@ -111,6 +112,43 @@ def test_two_threads_give_what_one_gives(gates, lengths):
         torch.set_num_threads(before)
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+LAYER_LENGTHS = [1, 95, 96, 97, 1, 250, 30]
+"""Around the tokens of a block."""
+
+
+@both
+@pytest.mark.parametrize("lengths", [[300], LAYER_LENGTHS, [40]], ids=["one long", "many", "too few tokens for a layer"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("width,units", [(3, 5), (24, 16)])
+def test_a_layer_is_its_linear_map_and_the_scan(gates, lengths, threads, width, units):
+    torch.manual_seed(0)
+    layer, layout = nn.Linear(width, gates * units, dtype=torch.float64), Layout(lengths)
+    x, found = torch.randn(layout.tokens, width, dtype=torch.float64, requires_grad=True), []
+    weighting = torch.randn(layout.tokens, units, dtype=torch.float64)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for states in (minimal_layer(x, layer, units, layout.begins), by_torch(layer(x), units, layout)):
+            if states is None:
+                pytest.skip("no compiled loops here")
+            found.append((states, *torch.autograd.grad((states * weighting).sum(), (x, *layer.parameters()))))
+    finally:
+        torch.set_num_threads(before)
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@both
+def test_a_layer_without_gradients_gives_the_same(gates):
+    layer, layout = nn.Linear(6, gates * 5), Layout(LAYER_LENGTHS)
+    x = torch.randn(layout.tokens, 6)
+    if not native.usable(x):
+        pytest.skip("no compiled loops here")
+    with torch.no_grad():
+        found = minimal_layer(x, layer, 5, layout.begins)
+    torch.testing.assert_close(found, minimal_layer(x, layer, 5, layout.begins), rtol=0, atol=0)
 
 
 def test_without_the_loops_there_is_nothing():

@@ -12,15 +12,15 @@ INLINE void everywhere(long count, long threads, Work work) {
     }
 }
 
-#define ACTIVATION(Real, suffix) \
-    EXPORT void gelu_forward_##suffix(const Real* x, Real* y, long count, long threads) { \
+#define ACTIVATION(Real, suffix)                                                                                            \
+    EXPORT void gelu_forward_##suffix(const Real* x, Real* y, long count, long threads) {                                   \
         everywhere<Real>(count, threads, [&](long i, auto width) { store(y + i, gelu<Real>(load(x + i, width)), width); }); \
-    } \
-    EXPORT void gelu_backward_##suffix(const Real* x, const Real* grad, Real* dx, long count, long threads) { \
-        everywhere<Real>(count, threads, [&](long i, auto width) { \
-            Vector<Real> value = load(x + i, width); \
-            store(dx + i, load(grad + i, width) * (share_below<Real>(value) + gelu_density<Real>(value)), width); \
-        }); \
+    }                                                                                                                       \
+    EXPORT void gelu_backward_##suffix(const Real* x, const Real* grad, Real* dx, long count, long threads) {               \
+        everywhere<Real>(count, threads, [&](long i, auto width) {                                                          \
+            Vector<Real> value = load(x + i, width);                                                                        \
+            store(dx + i, load(grad + i, width) * (share_below<Real>(value) + gelu_density<Real>(value)), width);           \
+        });                                                                                                                 \
     }
 ACTIVATION(float, f32)
 ACTIVATION(double, f64)

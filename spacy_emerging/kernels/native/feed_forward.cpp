@@ -76,17 +76,17 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
     }
 }
 
-#define FEED_FORWARD(Real, suffix) \
-    EXPORT void feed_forward_forward_##suffix( \
+#define FEED_FORWARD(Real, suffix)                                                                                                     \
+    EXPORT void feed_forward_forward_##suffix(                                                                                         \
         const Real* x, const Real* up, const Real* up_bias, const Real* down, const Real* down_bias, Real* hidden, Real* y, long rows, \
-        long width, long inner, long threads) { \
-        forward(FeedForward<Real>{rows, width, inner, x, up, up_bias, down, down_bias}, hidden, y, threads); \
-    } \
-    EXPORT void feed_forward_backward_##suffix( \
-        const Real* x, const Real* up, const Real* down, const Real* hidden, const Real* grad, Real* dx, Real* d_up, Real* d_up_bias, \
-        Real* d_down, Real* d_down_bias, long rows, long width, long inner, long threads) { \
-        FeedForward<Real> f{rows, width, inner, x, up, nullptr, down, nullptr}; \
-        backward(f, hidden, grad, Gradients<Real>{dx, d_up, d_up_bias, d_down, d_down_bias}, threads); \
+        long width, long inner, long threads) {                                                                                        \
+        forward(FeedForward<Real>{rows, width, inner, x, up, up_bias, down, down_bias}, hidden, y, threads);                           \
+    }                                                                                                                                  \
+    EXPORT void feed_forward_backward_##suffix(                                                                                        \
+        const Real* x, const Real* up, const Real* down, const Real* hidden, const Real* grad, Real* dx, Real* d_up, Real* d_up_bias,  \
+        Real* d_down, Real* d_down_bias, long rows, long width, long inner, long threads) {                                            \
+        FeedForward<Real> f{rows, width, inner, x, up, nullptr, down, nullptr};                                                        \
+        backward(f, hidden, grad, Gradients<Real>{dx, d_up, d_up_bias, d_down, d_down_bias}, threads);                                 \
     }
 FEED_FORWARD(float, f32)
 FEED_FORWARD(double, f64)

@@ -9,7 +9,8 @@ static void in_blocks(
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long first = 0; first < rows; first += ROWS)
         rows_by_panels(
-            rows - first < ROWS ? rows - first : ROWS, columns, depth, x + first * x_row, x_row, panels, bias, y + first * columns, columns);
+            rows - first < ROWS ? rows - first : ROWS, columns, depth, x + first * x_row, x_row, panels, bias, y + first * columns,
+            columns);
 }
 
 // left^T right, (tokens, rows) and (tokens, columns), and the sums of their columns where wanted. Each thread has a range of columns.
@@ -37,24 +38,24 @@ static void outer(
 }
 
 // x: (tokens, in) in rows so far apart. weight: (out, in). y, grad: (tokens, out).
-#define LINEAR(Real, suffix) \
-    EXPORT void linear_forward_##suffix( \
-        const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long tokens, long in, long out, long threads) { \
-        Scratch<Real> scratch(panel_numbers<Real>(in, out)); \
-        Real* panels = scratch.take(0); \
-        transposed_to_panels(in, out, weight, panels); \
-        in_blocks(tokens, out, in, x, x_row, panels, bias, y, threads); \
-    } \
+#define LINEAR(Real, suffix)                                                                                                         \
+    EXPORT void linear_forward_##suffix(                                                                                             \
+        const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long tokens, long in, long out, long threads) {    \
+        Scratch<Real> scratch(panel_numbers<Real>(in, out));                                                                         \
+        Real* panels = scratch.take(0);                                                                                              \
+        transposed_to_panels(in, out, weight, panels);                                                                               \
+        in_blocks(tokens, out, in, x, x_row, panels, bias, y, threads);                                                              \
+    }                                                                                                                                \
     EXPORT void linear_back_##suffix(const Real* grad, const Real* weight, Real* dx, long tokens, long in, long out, long threads) { \
-        Scratch<Real> scratch(panel_numbers<Real>(out, in)); \
-        Real* panels = scratch.take(0); \
-        to_panels(out, in, weight, in, panels); \
-        in_blocks<Real>(tokens, in, out, grad, out, panels, nullptr, dx, threads); \
-    } \
-    EXPORT void linear_outer_##suffix( \
-        const Real* left, const Real* right, Real* found, Real* left_sum, Real* right_sum, long left_row, long right_row, \
-        long tokens, long rows, long columns, long threads) { \
-        outer(tokens, rows, columns, left, left_row, right, right_row, found, left_sum, right_sum, threads); \
+        Scratch<Real> scratch(panel_numbers<Real>(out, in));                                                                         \
+        Real* panels = scratch.take(0);                                                                                              \
+        to_panels(out, in, weight, in, panels);                                                                                      \
+        in_blocks<Real>(tokens, in, out, grad, out, panels, nullptr, dx, threads);                                                   \
+    }                                                                                                                                \
+    EXPORT void linear_outer_##suffix(                                                                                               \
+        const Real* left, const Real* right, Real* found, Real* left_sum, Real* right_sum, long left_row, long right_row,            \
+        long tokens, long rows, long columns, long threads) {                                                                        \
+        outer(tokens, rows, columns, left, left_row, right, right_row, found, left_sum, right_sum, threads);                         \
     }
 LINEAR(float, f32)
 LINEAR(double, f64)

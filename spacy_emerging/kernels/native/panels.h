@@ -62,7 +62,9 @@ static void rows_by_panels(
 template <class Real>
 static void add_rows(long rows, long width, const Real* from, long from_row, Real* sum) {
     for (long t = 0; t < rows; t++)
-        each_vector<Real>(width, [&](long c, auto part) { store(sum + c, load(sum + c, part) + load(from + t * from_row + c, part), part); });
+        each_vector<Real>(width, [&](long c, auto part) {
+            store(sum + c, load(sum + c, part) + load(from + t * from_row + c, part), part);
+        });
 }
 
 // Working memory of `add_outer` for so many tokens.

@@ -230,7 +230,8 @@ static void back_through(const Scan<Real>& s, const Gradients<Real>& g, Place p,
 
 // One sequence, or a range of its channels.
 template <class Real>
-static void back(const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Desk<Real>& d, const Real* kept, Real* d_bias, Real* d_skip) {
+static void back(
+    const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Desk<Real>& d, Real* kept, Real* d_bias, Real* d_skip) {
     const long L = LANES<Real>, N = s.state, last = (unit.length - 1) / BLOCK;
     memset(d.d_states, 0, s.packed() * sizeof(Real));
     for (long block = last; block >= 0; block--) {
@@ -240,7 +241,7 @@ static void back(const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit
         each_vector<Real>(unit.count, [&](long c, auto width) {
             Place place{unit.begin + t, tokens, unit.first + c};
             if (block)
-                memcpy(d.states, kept_state(s, unit, block, place.channel, (Real*)kept), N * L * sizeof(Real));
+                memcpy(d.states, kept_state(s, unit, block, place.channel, kept), N * L * sizeof(Real));
             else
                 memset(d.states, 0, N * L * sizeof(Real));
             read_again(s, g, place, d, width);
@@ -256,7 +257,7 @@ static void back(const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit
 }
 
 template <class Real>
-static void backward(const Scan<Real>& s, const Gradients<Real>& g, const Real* kept, long threads) {
+static void backward(const Scan<Real>& s, const Gradients<Real>& g, Real* kept, long threads) {
     const long parts = parts_for(threads, s.sequences), L = LANES<Real>;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
@@ -272,22 +273,22 @@ static void backward(const Scan<Real>& s, const Gradients<Real>& g, const Real* 
     }
 }
 
-#define SELECTIVE_SCAN(Real, suffix)                                                                                                 \
-    EXPORT void selective_scan_forward_##suffix(                                                                                      \
-        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,               \
-        const Real* skip, const int64_t* begins, const int64_t* kept_begins, Real* kept, Real* y, long row, long z_row,               \
-        long sequences, long channels, long state, long threads) {                                                                    \
-        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};                  \
-        forward<Real>(s, kept, y, threads);                                                                                           \
-    }                                                                                                                                 \
-    EXPORT void selective_scan_backward_##suffix(                                                                                     \
-        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,               \
-        const Real* skip, const int64_t* begins, const int64_t* kept_begins, const Real* kept, const Real* grad, Real* dx,            \
-        Real* d_steps, Real* db, Real* dc, Real* dz, Real* d_bias, Real* da, Real* d_skip, long row, long z_row, long sequences,      \
-        long channels, long state, long d_row, long part_row, long dz_row, long threads) {                                            \
-        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};                  \
-        Gradients<Real> g{grad, dx, d_steps, db, dc, d_row, part_row, dz, dz_row, d_bias, da, d_skip};                                \
-        backward<Real>(s, g, kept, threads);                                                                                          \
+#define SELECTIVE_SCAN(Real, suffix)                                                                                             \
+    EXPORT void selective_scan_forward_##suffix(                                                                                 \
+        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,          \
+        const Real* skip, const int64_t* begins, const int64_t* kept_begins, Real* kept, Real* y, long row, long z_row,          \
+        long sequences, long channels, long state, long threads) {                                                               \
+        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};             \
+        forward<Real>(s, kept, y, threads);                                                                                      \
+    }                                                                                                                            \
+    EXPORT void selective_scan_backward_##suffix(                                                                                \
+        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,          \
+        const Real* skip, const int64_t* begins, const int64_t* kept_begins, Real* kept, const Real* grad, Real* dx,             \
+        Real* d_steps, Real* db, Real* dc, Real* dz, Real* d_bias, Real* da, Real* d_skip, long row, long z_row, long sequences, \
+        long channels, long state, long d_row, long part_row, long dz_row, long threads) {                                       \
+        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};             \
+        Gradients<Real> g{grad, dx, d_steps, db, dc, d_row, part_row, dz, dz_row, d_bias, da, d_skip};                           \
+        backward<Real>(s, g, kept, threads);                                                                                     \
     }
 SELECTIVE_SCAN(float, f32)
 SELECTIVE_SCAN(double, f64)

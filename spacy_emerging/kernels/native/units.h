@@ -19,4 +19,6 @@ struct Unit {
 };
 
 // Ranges of channels that give every thread work.
-INLINE long parts_for(long threads, long sequences) { return sequences >= threads ? 1 : (threads + sequences - 1) / (sequences ? sequences : 1); }
+INLINE long parts_for(long threads, long sequences) {
+    return sequences >= threads ? 1 : (threads + sequences - 1) / (sequences ? sequences : 1);
+}
