@@ -147,13 +147,13 @@ struct Gradients {
 
 // What a backward pass works with, per thread. Of one vector of channels: states and decays of a block; of all: sums.
 template <class Real>
-struct Desk {
+struct Workspace {
     Scratch<Real> scratch;
     Real *a, *d_states, *da;          // packed
     Real *states, *decays, *db, *dc;  // a vector for each of N for each token of a block
     Real *x, *dt, *open, *dy;         // a vector for each token of a block
 
-    explicit Desk(const Scan<Real>& s) : scratch(3 * s.packed() + ((4 * BLOCK + 1) * s.state + 4 * BLOCK) * LANES<Real>) {
+    explicit Workspace(const Scan<Real>& s) : scratch(3 * s.packed() + ((4 * BLOCK + 1) * s.state + 4 * BLOCK) * LANES<Real>) {
         const long L = LANES<Real>;
         for (Real** each : {&a, &d_states, &da}) *each = scratch.take(s.packed());
         states = scratch.take((BLOCK + 1) * s.state * L);
@@ -165,7 +165,7 @@ struct Desk {
 
 // Computes states and decays of a block anew, from those before it; gives the gradient of z, and that of what is read to `dy`.
 template <class Real, class Width>
-static void read_again(const Scan<Real>& s, const Gradients<Real>& g, Place p, Desk<Real>& d, Width width) {
+static void read_again(const Scan<Real>& s, const Gradients<Real>& g, Place p, Workspace<Real>& d, Width width) {
     using V = Vector<Real>;
     const Whole all;
     const long L = LANES<Real>, N = s.state;
@@ -193,7 +193,8 @@ static void read_again(const Scan<Real>& s, const Gradients<Real>& g, Place p, D
 
 // Through a block, from its last token to its first.
 template <class Real, class Width>
-static void back_through(const Scan<Real>& s, const Gradients<Real>& g, Place p, Desk<Real>& d, Real* d_bias, Real* d_skip, Width width) {
+static void back_through(
+    const Scan<Real>& s, const Gradients<Real>& g, Place p, Workspace<Real>& d, Real* d_bias, Real* d_skip, Width width) {
     using V = Vector<Real>;
     const Whole all;
     const long L = LANES<Real>, N = s.state;
@@ -231,7 +232,7 @@ static void back_through(const Scan<Real>& s, const Gradients<Real>& g, Place p,
 // One sequence, or a range of its channels.
 template <class Real>
 static void back(
-    const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Desk<Real>& d, Real* kept, Real* d_bias, Real* d_skip) {
+    const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Workspace<Real>& d, Real* kept, Real* d_bias, Real* d_skip) {
     const long L = LANES<Real>, N = s.state, last = (unit.length - 1) / BLOCK;
     memset(d.d_states, 0, s.packed() * sizeof(Real));
     for (long block = last; block >= 0; block--) {
@@ -261,7 +262,7 @@ static void backward(const Scan<Real>& s, const Gradients<Real>& g, Real* kept, 
     const long parts = parts_for(threads, s.sequences), L = LANES<Real>;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
-        Desk<Real> d(s);
+        Workspace<Real> d(s);
         Real *d_bias = g.d_bias + number * s.channels, *d_skip = g.d_skip + number * s.channels;
         Real* da = g.da + number * s.channels * s.state;
         memset(d_bias, 0, s.channels * sizeof(Real));
