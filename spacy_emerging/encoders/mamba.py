@@ -17,8 +17,10 @@ from torch.nn import functional
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Carried, Layout
 from ..errors import check_whole
+from ..kernels.convolution import convolution_of_sequences
 from ..kernels.linear import linear, project
 from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
+from ..kernels.selective_scan_loops import Parameters, selective_scan_of_sequences
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
 from .parts import DepthwiseWeights
 
@@ -79,7 +81,14 @@ class SelectiveScan(Scan):
 
     def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
         """See Scan."""
-        return None
+        conv = mixer.conv1d
+        gate, (x,) = self.split(projected)
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        convolved = convolution_of_sequences(x, conv.weight.squeeze(1), conv.bias, layout.begins)
+        if convolved is None:
+            return None
+        parameters = Parameters(mixer.dt_proj.weight, mixer.dt_proj.bias, -torch.exp(mixer.A_log), mixer.D)
+        return selective_scan_of_sequences(convolved, gate, project(convolved, mixer.x_proj), parameters, layout.begins)
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..bridge.layout import Carried, Layout
-from ..kernels.convolution import causal_convolution, convolution_segment
-from ..kernels.linear import project
+from ..kernels.convolution import causal_convolution, convolution_of_sequences, convolution_segment
+from ..kernels.linear_loops import project_rows
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
+from ..kernels.minimal_scan import minimal_layer
 from .directions import Block, Stack
 from .parts import DepthwiseWeights, FeedForward, RMSNorm, scale_down
 
@@ -43,9 +44,14 @@ class MinimalBlock(Block):
         """See Block."""
         places, carried = layout.doubled() if len(blocks) == 2 else layout, layout.carried
         normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
+        if carried is None:
+            looped = [block._by_loops(x, layout) for block, x in zip(blocks, normed, strict=True)]
+            done = [each for each in looped if each is not None]
+            if len(done) == len(blocks):
+                return [block._leave(stream, state) for block, stream, state in zip(blocks, streams, done, strict=True)]
         if hasattr(blocks[0], "conv"):
             normed = _convolved([block.conv for block in blocks], normed, places, carried)
-        preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
+        preactivations = [project_rows(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
         with torch.autocast(streams[0].device.type, enabled=False):
             decay, update = minimal_gates(preactivations, blocks[0].inner)
             before = None if carried is None else carried.get("state")
@@ -56,9 +62,16 @@ class MinimalBlock(Block):
         parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
         return [block._leave(stream, state) for block, stream, state in parts]
 
+    def _by_loops(self, normed: Tensor, layout: Layout) -> Tensor | None:
+        """The states (T, inner) given the normalized stream (T, D), by compiled loops; None where they do not run."""
+        x: Tensor | None = normed
+        if hasattr(self, "conv"):
+            x = convolution_of_sequences(normed, self.conv.weight.squeeze(1), self.conv.bias, layout.begins, activated=False)
+        return None if x is None else minimal_layer(x, self.gates, self.inner, layout.begins)
+
     def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
         """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""
-        stream = stream + self.dropout(project(states, self.out))
+        stream = stream + self.dropout(project_rows(states, self.out))
         return stream + self.dropout(self.feed_forward(stream))
 
 

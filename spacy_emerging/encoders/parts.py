@@ -6,10 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import largest_divisor
-from ..kernels.linear import project
+from ..kernels.linear_loops import feed_forward
 from ..kernels.norm import gated_rms_norm, rms_norm
 
 LEAST_HEAD = 4
@@ -59,7 +58,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, D) to (T, D)."""
-        return project(functional.gelu(project(self.norm(x), self.up)), self.down)
+        return feed_forward(self.norm(x), self.up, self.down)
 
 
 def scale_down(layer: nn.Linear, parts: int) -> None:

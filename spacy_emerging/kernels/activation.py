@@ -1,0 +1,35 @@
+"""GELU, by compiled loops where they run (see `native`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from . import native
+
+
+def gelu(x: Tensor) -> Tensor:
+    """(T, D) to (T, D): x times the share of a standard normal distribution below x (arXiv 1606.08415), as `torch.nn.functional.gelu`."""
+    return _Gelu.apply(x) if native.usable(x) else functional.gelu(x)
+
+
+class _Gelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        y = torch.empty_like(x)
+        native.run("gelu_forward", x, y, x.numel())
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        native.run("gelu_backward", x, grad.contiguous(), grad_x, x.numel())
+        return grad_x

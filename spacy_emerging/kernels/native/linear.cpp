@@ -1,0 +1,61 @@
+// Linear layers, y = x W^T + bias, and the way back.
+#include "panels.h"
+
+constexpr long DEPTH = 256;  // tokens that the gradient of W sums up at a time
+
+template <class Real>
+static void in_blocks(
+    long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long first = 0; first < rows; first += ROWS)
+        rows_by_panels(
+            rows - first < ROWS ? rows - first : ROWS, columns, depth, x + first * x_row, x_row, panels, bias, y + first * columns,
+            columns);
+}
+
+// left^T right, (tokens, rows) and (tokens, columns), and the sums of their columns where wanted. Each thread has a range of columns.
+template <class Real>
+static void outer(
+    long tokens, long rows, long columns, const Real* left, long left_row, const Real* right, long right_row, Real* found, Real* left_sum,
+    Real* right_sum, long threads) {
+    const long share = ((columns + threads - 1) / threads + PANEL<Real> - 1) / PANEL<Real> * PANEL<Real>;
+    memset(found, 0, rows * columns * sizeof(Real));
+    if (left_sum) memset(left_sum, 0, rows * sizeof(Real));
+    if (right_sum) memset(right_sum, 0, columns * sizeof(Real));
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < threads; number++) {
+        const long first = number * share, count = columns - first < share ? columns - first : share;
+        if (count <= 0) continue;
+        Outer<Real> space(DEPTH, rows, count);
+        for (long t = 0; t < tokens; t += DEPTH) {
+            const long depth = tokens - t < DEPTH ? tokens - t : DEPTH;
+            const Real *left_t = left + t * left_row, *right_t = right + t * right_row + first;
+            add_outer(space, depth, rows, count, left_t, left_row, right_t, right_row, found + first, columns);
+            if (left_sum && !number) add_rows(depth, rows, left_t, left_row, left_sum);
+            if (right_sum) add_rows(depth, count, right_t, right_row, right_sum + first);
+        }
+    }
+}
+
+// x: (tokens, in) in rows so far apart. weight: (out, in). y, grad: (tokens, out).
+#define LINEAR(Real, suffix)                                                                                                         \
+    EXPORT void linear_forward_##suffix(                                                                                             \
+        const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long tokens, long in, long out, long threads) {    \
+        Scratch<Real> scratch(panel_numbers<Real>(in, out));                                                                         \
+        Real* panels = scratch.take(0);                                                                                              \
+        transposed_to_panels(in, out, weight, panels);                                                                               \
+        in_blocks(tokens, out, in, x, x_row, panels, bias, y, threads);                                                              \
+    }                                                                                                                                \
+    EXPORT void linear_back_##suffix(const Real* grad, const Real* weight, Real* dx, long tokens, long in, long out, long threads) { \
+        Scratch<Real> scratch(panel_numbers<Real>(out, in));                                                                         \
+        Real* panels = scratch.take(0);                                                                                              \
+        to_panels(out, in, weight, in, panels);                                                                                      \
+        in_blocks<Real>(tokens, in, out, grad, out, panels, nullptr, dx, threads);                                                   \
+    }                                                                                                                                \
+    EXPORT void linear_outer_##suffix(                                                                                               \
+        const Real* left, const Real* right, Real* found, Real* left_sum, Real* right_sum, long left_row, long right_row,            \
+        long tokens, long rows, long columns, long threads) {                                                                        \
+        outer(tokens, rows, columns, left, left_row, right, right_row, found, left_sum, right_sum, threads);                         \
+    }
+LINEAR(float, f32)
+LINEAR(double, f64)

@@ -1,0 +1,184 @@
+// The recurrences of minGRU and minLSTM over sequences that lie end to end: minimal_gates.py says what is computed.
+//
+// Preactivations (T, gates x D) with the candidate's last, states (T, D).
+#include "panels.h"
+#include "units.h"
+
+constexpr int LOWEST = -80;  // preactivations of gates below count as this, so that their exponentials stay finite
+
+// What the gates of a vector of units say: shares of the state before and of the candidate, and the derivatives of the former.
+template <class Real>
+struct Shares {
+    Vector<Real> keep, enter, by_first, by_second;
+};
+
+template <class Real>
+INLINE Vector<Real> shut(Vector<Real> gate) {
+    return exponential(gate < every((Real)LOWEST) ? every((Real)-LOWEST) : -gate);
+}
+
+template <int GATES, class Real, class Width>
+INLINE Shares<Real> shares(const Real* x, long units, long c, Width width) {
+    using V = Vector<Real>;
+    V first = shut<Real>(load(x + c, width));
+    if (GATES == 2) {
+        V enter = 1 / (1 + first), keep = first * enter;
+        return {keep, enter, -keep * enter, V{}};
+    }
+    V second = shut<Real>(load(x + units + c, width)), scale = 1 / (2 + first + second);
+    V keep = (1 + second) * scale, enter = (1 + first) * scale;
+    return {keep, enter, keep * first * scale, -enter * second * scale};
+}
+
+// One token: its state from its preactivations and the state before, which lies in the row above.
+template <int GATES, class Real>
+INLINE void read_token(const Real* x, Real* state, bool begins, long units, long count) {
+    each_vector<Real>(count, [&](long c, auto width) {
+        auto share = shares<GATES>(x, units, c, width);
+        Vector<Real> hidden = load(x + (GATES - 1) * units + c, width);
+        Vector<Real> sum = share.enter * (hidden < Vector<Real>{} ? sigmoid(hidden) : hidden + Real(0.5));
+        if (!begins) sum += share.keep * load(state - units + c, width);
+        store(state + c, sum, width);
+    });
+}
+
+// The gradient of a token's preactivations. later: of its state by way of the one after it, replaced by that of the state before.
+template <int GATES, class Real>
+INLINE void back_through_token(
+    const Real* x, const Real* state, const Real* grad, Real* later, Real* dx, bool begins, long units, long count) {
+    each_vector<Real>(count, [&](long c, auto width) {
+        using V = Vector<Real>;
+        auto share = shares<GATES>(x, units, c, width);
+        V hidden = load(x + (GATES - 1) * units + c, width), low = sigmoid(hidden);
+        auto below = hidden < V{};
+        V candidate = below ? low : hidden + Real(0.5), slope = below ? low * (1 - low) : every(Real(1));
+        V before = begins ? V{} : load(state - units + c, width);
+        V d = load(grad + c, width) + load(later + c, width);
+        store(later + c, d * share.keep, width);
+        V d_keep = d * (before - candidate);
+        store(dx + c, d_keep * share.by_first, width);
+        if (GATES == 3) store(dx + units + c, d_keep * share.by_second, width);
+        store(dx + (GATES - 1) * units + c, d * share.enter * slope, width);
+    });
+}
+
+template <int GATES, class Real>
+static void forward(const int64_t* begins, long sequences, long units, const Real* x, Real* states, long threads) {
+    const long parts = parts_for(threads, sequences);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < sequences * parts; number++) {
+        Unit unit(begins, units, parts, number, LANES<Real>);
+        for (long t = unit.begin; t < unit.begin + unit.length; t++)
+            read_token<GATES>(x + t * GATES * units + unit.first, states + t * units + unit.first, t == unit.begin, units, unit.count);
+    }
+}
+
+// grad: of the states. dx: written.
+template <int GATES, class Real>
+static void backward(
+    const int64_t* begins, long sequences, long units, const Real* x, const Real* states, const Real* grad, Real* dx, long threads) {
+    const long parts = parts_for(threads, sequences);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < sequences * parts; number++) {
+        Unit unit(begins, units, parts, number, LANES<Real>);
+        Scratch<Real> scratch(padded<Real>(unit.count));
+        Real* later = scratch.take(unit.count);
+        for (long t = unit.begin + unit.length - 1; t >= unit.begin; t--) {
+            const long row = t * GATES * units + unit.first, at = t * units + unit.first;
+            back_through_token<GATES>(x + row, states + at, grad + at, later, dx + row, t == unit.begin, units, unit.count);
+        }
+    }
+}
+
+// The recurrence with the linear layer before it, a block of tokens at a time: x (T, width), weight (gates x units, width).
+template <class Real>
+struct Layer {
+    const int64_t* begins;
+    long sequences, width, units;
+    const Real *x, *weight, *bias;
+};
+
+// inside: (T, gates x units), the preactivations, written for the backward pass; or none. Each thread has a range of the sequences.
+template <int GATES, class Real>
+static void layer_forward(const Layer<Real>& l, Real* inside, Real* states, long threads) {
+    const long wide = GATES * l.units;
+    Scratch<Real> weights(panel_numbers<Real>(l.width, wide));
+    Real* panels = weights.take(0);
+    transposed_to_panels(l.width, wide, l.weight, panels);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < threads; number++) {
+        long s = l.sequences * number / threads;
+        const long begin = l.begins[s], end = l.begins[l.sequences * (number + 1) / threads];
+        Scratch<Real> scratch(ROWS * wide);
+        for (long first = begin; first < end; first += ROWS) {
+            const long count = end - first < ROWS ? end - first : ROWS;
+            Real* to = inside ? inside + first * wide : scratch.take(0);
+            rows_by_panels(count, wide, l.width, l.x + first * l.width, l.width, panels, l.bias, to, wide);
+            for (long t = first; t < first + count; t++) {
+                while (t >= l.begins[s + 1]) s++;
+                read_token<GATES>(to + (t - first) * wide, states + t * l.units, t == l.begins[s], l.units, l.units);
+            }
+        }
+    }
+}
+
+// grad: of the states. dx: (T, width). d_weight: (width, gates x units), the other way round than the weight. Of weights a set for each
+// thread. All written.
+template <int GATES, class Real>
+static void layer_backward(
+    const Layer<Real>& l, const Real* inside, const Real* states, const Real* grad, Real* dx, Real* d_weight, Real* d_bias, long threads) {
+    const long wide = GATES * l.units;
+    Scratch<Real> weights(panel_numbers<Real>(wide, l.width));
+    Real* panels = weights.take(0);
+    to_panels(wide, l.width, l.weight, l.width, panels);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < threads; number++) {
+        Scratch<Real> scratch(ROWS * wide + padded<Real>(l.units));
+        Real *found = scratch.take(ROWS * wide), *later = scratch.take(l.units);
+        Outer<Real> space(ROWS, l.width, wide);
+        Real *d_weight_own = d_weight + number * l.width * wide, *d_bias_own = d_bias + number * wide;
+        memset(d_weight_own, 0, l.width * wide * sizeof(Real));
+        memset(d_bias_own, 0, wide * sizeof(Real));
+        long s = l.sequences * (number + 1) / threads - 1;
+        const long begin = l.begins[l.sequences * number / threads];
+        for (long end = l.begins[s + 1]; end > begin; end -= ROWS) {
+            const long first = end - begin < ROWS ? begin : end - ROWS, count = end - first;
+            for (long t = end - 1; t >= first; t--) {
+                while (t < l.begins[s]) s--;
+                if (t + 1 == l.begins[s + 1]) memset(later, 0, l.units * sizeof(Real));
+                const Real *state = states + t * l.units, *d_state = grad + t * l.units;
+                Real* to = found + (t - first) * wide;
+                back_through_token<GATES>(inside + t * wide, state, d_state, later, to, t == l.begins[s], l.units, l.units);
+            }
+            const Real* x = l.x + first * l.width;
+            rows_by_panels<Real>(count, l.width, wide, found, wide, panels, nullptr, dx + first * l.width, l.width);
+            add_outer<Real>(space, count, l.width, wide, x, l.width, found, wide, d_weight_own, wide);
+            add_rows(count, wide, found, wide, d_bias_own);
+        }
+    }
+}
+
+#define MINIMAL(Real, suffix)                                                                                                         \
+    EXPORT void minimal_forward_##suffix(                                                                                             \
+        const Real* x, const int64_t* begins, Real* states, long sequences, long units, long gates, long threads) {                   \
+        (gates == 2 ? forward<2, Real> : forward<3, Real>)(begins, sequences, units, x, states, threads);                             \
+    }                                                                                                                                 \
+    EXPORT void minimal_backward_##suffix(                                                                                            \
+        const Real* x, const int64_t* begins, const Real* states, const Real* grad, Real* dx, long sequences, long units,             \
+        long gates, long threads) {                                                                                                   \
+        (gates == 2 ? backward<2, Real> : backward<3, Real>)(begins, sequences, units, x, states, grad, dx, threads);                 \
+    }                                                                                                                                 \
+    EXPORT void minimal_layer_forward_##suffix(                                                                                       \
+        const Real* x, const Real* weight, const Real* bias, const int64_t* begins, Real* inside, Real* states, long sequences,       \
+        long width, long units, long gates, long threads) {                                                                           \
+        Layer<Real> l{begins, sequences, width, units, x, weight, bias};                                                              \
+        (gates == 2 ? layer_forward<2, Real> : layer_forward<3, Real>)(l, inside, states, threads);                                   \
+    }                                                                                                                                 \
+    EXPORT void minimal_layer_backward_##suffix(                                                                                      \
+        const Real* x, const Real* weight, const int64_t* begins, const Real* inside, const Real* states, const Real* grad, Real* dx, \
+        Real* d_weight, Real* d_bias, long sequences, long width, long units, long gates, long threads) {                             \
+        Layer<Real> l{begins, sequences, width, units, x, weight, nullptr};                                                           \
+        (gates == 2 ? layer_backward<2, Real> : layer_backward<3, Real>)(l, inside, states, grad, dx, d_weight, d_bias, threads);     \
+    }
+MINIMAL(float, f32)
+MINIMAL(double, f64)

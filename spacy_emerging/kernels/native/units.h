@@ -1,0 +1,24 @@
+// One sequence and a range of its channels: what a thread works on at a time, where channels do not depend on each other.
+#pragma once
+
+#include "simd.h"
+
+struct Unit {
+    long sequence, begin, length;  // tokens
+    long part, first, count;       // channels; `first` is a multiple of the lanes
+
+    // begins: of each sequence, and the end of the last one. parts: ranges that the channels are cut into.
+    Unit(const int64_t* begins, long channels, long parts, long number, long lanes) : sequence(number / parts), part(number % parts) {
+        begin = begins[sequence];
+        length = begins[sequence + 1] - begin;
+        long share = (channels + parts - 1) / parts;
+        share = (share + lanes - 1) / lanes * lanes;
+        first = part * share < channels ? part * share : channels;
+        count = channels - first < share ? channels - first : share;
+    }
+};
+
+// Ranges of channels that give every thread work.
+INLINE long parts_for(long threads, long sequences) {
+    return sequences >= threads ? 1 : (threads + sequences - 1) / (sequences ? sequences : 1);
+}

@@ -1,0 +1,118 @@
+"""Linear layers, GELU and both together, by compiled loops and by plain torch, against torch's own."""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spacy_emerging.kernels import native
+from spacy_emerging.kernels.activation import gelu
+from spacy_emerging.kernels.linear_loops import WORTH_LAYING_OUT, feed_forward, project_rows
+from spacy_emerging.kernels.quantized import QuantizedLinear
+
+ROWS = [0, 1, WORTH_LAYING_OUT - 1, WORTH_LAYING_OUT, WORTH_LAYING_OUT + 1, 2 * WORTH_LAYING_OUT + 7, 520]
+
+
+@pytest.fixture(params=["loops", "torch"], autouse=True)
+def way(request):
+    with contextlib.nullcontext() if request.param == "loops" else native.switched_off():
+        yield
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def assert_same(function, expected, arguments, rtol=1e-9):
+    """Values and gradients."""
+    weighting = torch.randn(expected(*arguments).shape, dtype=arguments[0].dtype)
+    found = []
+    for each in (function, expected):
+        y = each(*arguments)
+        found.append((y, *torch.autograd.grad((y * weighting).sum(), arguments)))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(
+            mine, theirs, rtol=rtol, atol=rtol * max(1.0, float(theirs.detach().abs().max()) if theirs.numel() else 1.0)
+        )
+
+
+def layer(inputs, outputs, dtype=torch.float64):
+    return nn.Linear(inputs, outputs, dtype=dtype)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("inputs,outputs", [(1, 1), (7, 3), (20, 50), (50, 20), (16, 48)])
+def test_a_linear_layer_is_that_of_torch(rows, inputs, outputs):
+    torch.manual_seed(0)
+    mine, x = layer(inputs, outputs), torch.randn(rows, inputs, dtype=torch.float64, requires_grad=True)
+
+    def expected(x, weight, bias):
+        return functional.linear(x, weight, bias)
+
+    assert_same(lambda x, *_: project_rows(x, mine), expected, (x, mine.weight, mine.bias))
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("width,inner", [(1, 1), (5, 19), (24, 48)])
+def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner):
+    torch.manual_seed(0)
+    up, down, x = layer(width, inner), layer(inner, width), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
+
+    def expected(x, up, up_bias, down, down_bias):
+        return functional.linear(functional.gelu(functional.linear(x, up, up_bias)), down, down_bias)
+
+    assert_same(lambda x, *_: feed_forward(x, up, down), expected, (x, up.weight, up.bias, down.weight, down.bias))
+
+
+def test_gradients_equal_finite_differences():
+    torch.manual_seed(0)
+    up, down = layer(1, 2), layer(2, 1)
+    x = torch.randn(WORTH_LAYING_OUT + 1, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: project_rows(x, up), x)
+    assert torch.autograd.gradcheck(lambda x: feed_forward(x, up, down), x)
+    assert torch.autograd.gradcheck(gelu, x)
+
+
+def test_in_float32_both_are_as_exact_as_those_of_torch():
+    torch.manual_seed(0)
+    up, down = layer(64, 256, torch.float32), layer(256, 64, torch.float32)
+    x = torch.randn(300, 64, requires_grad=True)
+    assert_same(lambda x: project_rows(x, up), up, (x,), rtol=2e-6)
+    assert_same(lambda x: feed_forward(x, up, down), lambda x: down(functional.gelu(up(x))), (x,), rtol=2e-6)
+
+
+def test_rows_may_be_part_of_something_wider():
+    mine, turned, wide = layer(8, 5), layer(300, 4), torch.randn(300, 200, dtype=torch.float64, requires_grad=True)
+    assert_same(lambda x: project_rows(x[:, 3:11], mine), lambda x: mine(x[:, 3:11]), (wide,))
+    assert_same(lambda x: project_rows(x.t(), turned), lambda x: turned(x.t()), (wide,))
+
+
+@pytest.mark.parametrize("dtype,tolerance", [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+def test_gelu_is_exact_over_all_sizes(dtype, tolerance):
+    x = torch.cat([torch.linspace(-12, 12, 20_001), torch.tensor([-1e30, -100.0, -0.0, 100.0, 1e10])]).to(dtype).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    (slope,) = torch.autograd.grad(gelu(x).sum(), x)
+    (wanted,) = torch.autograd.grad(functional.gelu(exact).sum(), exact)
+    torch.testing.assert_close(gelu(x).double(), functional.gelu(exact), rtol=2e-7, atol=tolerance)
+    torch.testing.assert_close(slope.double(), wanted, rtol=2e-7, atol=tolerance)
+
+
+def test_under_autocast_products_are_in_low_precision():
+    mine, x = layer(8, 8, torch.float32), torch.randn(300, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert project_rows(x, mine).dtype == feed_forward(x, mine, mine).dtype == torch.bfloat16
+
+
+def test_quantized_layers_are_called_as_they_are():
+    mine, x = layer(8, 8, torch.float32), torch.randn(300, 8)
+    quantized = QuantizedLinear(mine)
+    torch.testing.assert_close(project_rows(x, quantized), quantized(x))
+    torch.testing.assert_close(feed_forward(x, quantized, mine), mine(functional.gelu(quantized(x))))
