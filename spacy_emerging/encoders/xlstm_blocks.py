@@ -22,6 +22,7 @@ from ..kernels.linear import linear, project
 from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
+from .xlstm_loops import loops_run, mlstm_block, slstm_block
 from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 GATES = ("zgate", "ogate", "fgate", "igate")
@@ -46,8 +47,8 @@ class MLSTMCell(nn.Module):
         with torch.no_grad():
             self.fgate.bias.copy_(torch.linspace(3.0, 6.0, heads))
 
-    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
-        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates.
+    def joined(self, q: Headwise, k: Headwise, v: Headwise) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights (2 H, I) for what is convolved and for what is plain, and biases (2 H), of the input and forget gates.
 
         The gates are linear in q, k and v, which are linear in what they are made from; the two products are joined.
         """
@@ -56,10 +57,14 @@ class MLSTMCell(nn.Module):
             torch.einsum("gno,noi->gni", weight[:, place].unflatten(1, (len(layer.weight), -1)), layer.weight).flatten(1)
             for place, layer in enumerate((q, k, v))
         )
-        bias = torch.cat([self.igate.bias, self.fgate.bias])
+        return from_q + from_k, from_v, torch.cat([self.igate.bias, self.fgate.bias])
+
+    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
+        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates."""
+        from_convolved, from_plain, bias = self.joined(q, k, v)
         with torch.autocast(plain.device.type, enabled=False):
             exact = bias.dtype
-            return linear(convolved.to(exact), (from_q + from_k).to(exact), bias) + linear(plain.to(exact), from_v.to(exact))
+            return linear(convolved.to(exact), from_convolved.to(exact), bias) + linear(plain.to(exact), from_plain.to(exact))
 
 
 class MLSTM(nn.Module):
@@ -87,7 +92,11 @@ class MLSTM(nn.Module):
     def leave(self, mixed: Tensor, convolved: Tensor, gate: Tensor) -> Tensor:
         """(T, H, d), (T, I) and (T, I) to (T, D): norm, skip from the convolution, output gate, down-projection."""
         normed = torch.addcmul(self.mlstm_cell.outnorm.of_heads(mixed), convolved, self.learnable_skip)
-        return self.dropout(project(normed * functional.silu(gate), self.proj_down))
+        return self.down(normed * functional.silu(gate))
+
+    def down(self, gated: Tensor) -> Tensor:
+        """(T, I) to (T, D)."""
+        return self.dropout(project(gated, self.proj_down))
 
 
 class Block(nn.Module):
@@ -96,6 +105,10 @@ class Block(nn.Module):
     @staticmethod
     def run(blocks: Sequence[Any], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
         """G tensors (T, D) to as many, one block for each direction."""
+        raise NotImplementedError
+
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """(T, D) to (T, D), see `xlstm_loops.py`."""
         raise NotImplementedError
 
     def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
@@ -130,6 +143,10 @@ class MLSTMBlock(Block):
         mixed_flat, convolved = places.padded.unpad(mixed.transpose(1, 2)), places.padded.unpad(convolved)
         leaving = zip(layers, mixed_flat.chunk(len(up)), convolved.chunk(len(up)), up, strict=True)
         return [x + layer.leave(m, c, gate) for x, (layer, m, c, (_, gate)) in zip(inputs, leaving, strict=True)]
+
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """See Block."""
+        return mlstm_block(self, x, begins, reverse)
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor, places: Places, name: str) -> Tensor:
@@ -197,15 +214,20 @@ class SLSTM(nn.Module):
         for name in GATES:
             draw_small(getattr(self, name).weight, width)
 
+    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(H, 2, d, 2 d), from a head's channels of what is plain to z and o, and of what is convolved to i and f; (H, d, 4 d), from
+        its last output to all four; and biases (H, 4 d)."""
+        z, o, i, f = (getattr(self, name).weight.transpose(1, 2) for name in GATES)
+        inputs = torch.stack([torch.cat([z, o], -1), torch.cat([i, f], -1)], 1)
+        return inputs, self.slstm_cell.recurrent(), self.slstm_cell.bias().transpose(0, 1).flatten(1)
+
     def enter(self, plain: Tensor, convolved: Tensor) -> Tensor:
         """Two (T, D), z and o from the first, i and f from the second, to preactivations (H, T, 4 d)."""
-        weights = [getattr(self, name).weight.transpose(1, 2) for name in GATES]
-        bias = self.slstm_cell.bias().transpose(0, 1).flatten(1)[:, None]
-        half = bias.shape[-1] // 2
+        inputs, _, bias = self.weights()
         sources = (x.unflatten(-1, (self.heads, -1)).transpose(0, 1) for x in (plain, convolved))
-        pairs = zip(sources, (weights[:2], weights[2:]), (bias[..., :half], bias[..., half:]), strict=True)
+        pairs = zip(sources, inputs.unbind(1), bias[:, None].chunk(2, -1), strict=True)
         with torch.autocast(plain.device.type, enabled=False):
-            return torch.cat([torch.baddbmm(part, source.to(bias.dtype), torch.cat(pair, -1)) for source, pair, part in pairs], -1)
+            return torch.cat([torch.baddbmm(part, source.to(bias.dtype), weight) for source, weight, part in pairs], -1)
 
 
 class FeedForward(nn.Module):
@@ -253,6 +275,10 @@ class SLSTMBlock(Block):
             outputs.append(x + block.ffn(block.ffn_norm(x)))
         return outputs
 
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """See Block."""
+        return slstm_block(self, x, begins, reverse)
+
     def gates(self, x: Tensor, places: Places, side: int) -> Tensor:
         """(T, D) to preactivations (H, T, 4 d) in packed order. side: number of the direction."""
         normed = self.xlstm_norm(x)
@@ -266,6 +292,7 @@ class BlockStack(nn.Module):
 
     def __init__(self, settings: BlockSettings, slstm_at: Sequence[int]) -> None:
         super().__init__()
+        self.settings = settings
         kinds = [SLSTMBlock if position in slstm_at else MLSTMBlock for position in range(settings.blocks)]
         self.blocks = nn.ModuleList(kind(settings, position) for position, kind in enumerate(kinds))
         self.post_blocks_norm = LayerNorm(settings.width)
@@ -287,6 +314,18 @@ class BlockStack(nn.Module):
             if reverse:
                 streams = [places.single.flip(x) for x in streams]
         return [stack.post_blocks_norm(x) for stack, x in zip(stacks, streams, strict=True)]
+
+    def by_loops(self, x: Tensor, layout: Layout, reverse: bool = False, alternate: bool = False) -> Tensor | None:
+        """(T, D) to (T, D), one stack by compiled loops; None where they do not run.
+
+        reverse: whether sequences are read from their ends. alternate: whether every second block reads the other way round.
+        """
+        if not loops_run(self, x, layout, self.settings.backend, self.settings.conv_width):
+            return None
+        for position, block in enumerate(self.blocks):
+            x = block.by_loops(x, layout.begins, reverse != (alternate and position % 2 == 1))
+        normed: Tensor = self.post_blocks_norm(x)
+        return normed
 
     def stages(self, alternate: bool) -> list[Stage]:
         """One stack over segments, block by block; alternate as in `run`."""
