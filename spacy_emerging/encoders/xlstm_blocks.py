@@ -23,11 +23,7 @@ from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
 from .xlstm_loops import loops_run, mlstm_block, slstm_block
-from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
-
-GATES = ("zgate", "ogate", "fgate", "igate")
-"""The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer
-that it calls `fgate` and the forget gate from `igate`; exchangeable weights need the same."""
+from .xlstm_parts import GATES, BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 STORED_AS = (2, 3, 0, 1)
 """Where z, o, i, f stand in the stored recurrent weights and biases, whose order is i, f, z, o."""
@@ -47,8 +43,8 @@ class MLSTMCell(nn.Module):
         with torch.no_grad():
             self.fgate.bias.copy_(torch.linspace(3.0, 6.0, heads))
 
-    def joined(self, q: Headwise, k: Headwise, v: Headwise) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights (2 H, I) for what is convolved and for what is plain, and biases (2 H), of the input and forget gates.
+    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
+        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates.
 
         The gates are linear in q, k and v, which are linear in what they are made from; the two products are joined.
         """
@@ -57,14 +53,10 @@ class MLSTMCell(nn.Module):
             torch.einsum("gno,noi->gni", weight[:, place].unflatten(1, (len(layer.weight), -1)), layer.weight).flatten(1)
             for place, layer in enumerate((q, k, v))
         )
-        return from_q + from_k, from_v, torch.cat([self.igate.bias, self.fgate.bias])
-
-    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
-        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates."""
-        from_convolved, from_plain, bias = self.joined(q, k, v)
+        bias = torch.cat([self.igate.bias, self.fgate.bias])
         with torch.autocast(plain.device.type, enabled=False):
             exact = bias.dtype
-            return linear(convolved.to(exact), from_convolved.to(exact), bias) + linear(plain.to(exact), from_plain.to(exact))
+            return linear(convolved.to(exact), (from_q + from_k).to(exact), bias) + linear(plain.to(exact), from_v.to(exact))
 
 
 class MLSTM(nn.Module):
@@ -214,20 +206,15 @@ class SLSTM(nn.Module):
         for name in GATES:
             draw_small(getattr(self, name).weight, width)
 
-    def weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(H, 2, d, 2 d), from a head's channels of what is plain to z and o, and of what is convolved to i and f; (H, d, 4 d), from
-        its last output to all four; and biases (H, 4 d)."""
-        z, o, i, f = (getattr(self, name).weight.transpose(1, 2) for name in GATES)
-        inputs = torch.stack([torch.cat([z, o], -1), torch.cat([i, f], -1)], 1)
-        return inputs, self.slstm_cell.recurrent(), self.slstm_cell.bias().transpose(0, 1).flatten(1)
-
     def enter(self, plain: Tensor, convolved: Tensor) -> Tensor:
         """Two (T, D), z and o from the first, i and f from the second, to preactivations (H, T, 4 d)."""
-        inputs, _, bias = self.weights()
+        weights = [getattr(self, name).weight.transpose(1, 2) for name in GATES]
+        bias = self.slstm_cell.bias().transpose(0, 1).flatten(1)[:, None]
+        half = bias.shape[-1] // 2
         sources = (x.unflatten(-1, (self.heads, -1)).transpose(0, 1) for x in (plain, convolved))
-        pairs = zip(sources, inputs.unbind(1), bias[:, None].chunk(2, -1), strict=True)
+        pairs = zip(sources, (weights[:2], weights[2:]), (bias[..., :half], bias[..., half:]), strict=True)
         with torch.autocast(plain.device.type, enabled=False):
-            return torch.cat([torch.baddbmm(part, source.to(bias.dtype), weight) for source, weight, part in pairs], -1)
+            return torch.cat([torch.baddbmm(part, source.to(bias.dtype), torch.cat(pair, -1)) for source, pair, part in pairs], -1)
 
 
 class FeedForward(nn.Module):

@@ -18,14 +18,14 @@ from ..kernels.head_norm import head_norm, head_norm_skip_gate
 from ..kernels.headwise import Projected, project_by_loops
 from ..kernels.mlstm_loops import mlstm_of_sequences
 from ..kernels.slstm_loops import slstm_of_sequences
-from .xlstm_parts import Convolution, LayerNorm, halves
+from .xlstm_parts import GATES, Convolution, LayerNorm, halves
 
 
 def loops_run(module: nn.Module, x: Tensor, layout: Layout, backend: str, taps: int) -> bool:
     """Whether the blocks in a module can go through the loops: not over segments, nor where the vendors' kernels are taken."""
     if layout.carried is not None or taps > MOST_TAPS or torch.is_autocast_enabled("cpu"):
         return False
-    return native.usable(x, *module.parameters()) and choose(backend, "mlstm_kernels", x, module.training) == "torch"
+    return native.usable(x, next(module.parameters())) and choose(backend, "mlstm_kernels", x, module.training) == "torch"
 
 
 def mlstm_block(block: Any, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
@@ -44,8 +44,9 @@ def mlstm_block(block: Any, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
 def _mlstm_inputs(layer: Any, convolved: Tensor, plain: Tensor) -> Projected:
     """Two (T, I) to q, k, v (T, I) and the preactivations of the gates (T, 2 H)."""
     three = (layer.q_proj, layer.k_proj, layer.v_proj)
-    *gate_weights, bias = layer.mlstm_cell.joined(*three)
-    made = project_by_loops(convolved, plain, [each.weight for each in three], gate_weights, bias)
+    gates = (layer.mlstm_cell.igate, layer.mlstm_cell.fgate)
+    weights, gate_weights, gate_biases = [each.weight for each in three], [gate.weight for gate in gates], [gate.bias for gate in gates]
+    made = project_by_loops(convolved, plain, weights, gate_weights, gate_biases)
     if made is not None:
         return made
     q, k, v = (each(x) for each, x in zip(three, (convolved, convolved, plain), strict=True))
@@ -57,7 +58,8 @@ def slstm_block(block: Any, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
     layer = block.xlstm
     plain = _normed(x, block.xlstm_norm)
     convolved = _convolved(plain, layer.conv1d, begins, reverse)
-    mixed = slstm_of_sequences(plain, convolved, *layer.weights(), begins, reverse=reverse)
+    cell, inputs = layer.slstm_cell, [getattr(layer, name).weight for name in GATES]
+    mixed = slstm_of_sequences(plain, convolved, inputs, cell._recurrent_kernel_, cell._bias_, begins, reverse=reverse)
     assert mixed is not None
     x = x + _normed(layer.dropout(mixed), layer.group_norm, layer.heads)
     return x + block.ffn(_normed(x, block.ffn_norm))

@@ -50,47 +50,40 @@ class Projected(NamedTuple):
 
 
 def project_by_loops(
-    convolved: Tensor, plain: Tensor, weights: Sequence[Tensor], gate_weights: Sequence[Tensor], gate_bias: Tensor
+    convolved: Tensor, plain: Tensor, weights: Sequence[Tensor], gate_weights: Sequence[Tensor], gate_biases: Sequence[Tensor]
 ) -> Projected | None:
-    """Headwise queries and keys of `convolved`, values of `plain`, and gates that are dense in both. None where the loops do not run.
+    """Headwise queries and keys of `convolved`, values of `plain`, and of all three the gates. None where the loops do not run.
 
     convolved, plain: (T, I), columns of something wider perhaps. weights: of q, k and v, (N, I / N, I / N) each.
-    gate_weights: (G, I) for `convolved` and for `plain`. gate_bias: (G,).
+    gate_weights: (H, 3 I), of the input gates and of the forget gates. gate_biases: (H,) each.
     """
     if weights[0].shape[1] not in LOOPED_BLOCKS or convolved.shape[1] % LONGEST_VECTOR:
         return None
-    if not native.usable(convolved, plain, *weights, *gate_weights, gate_bias):
+    if not native.usable(convolved, plain, *weights, *gate_weights, *gate_biases):
         return None
-    factors = torch.stack([_factors(weight) for weight in weights])
-    return Projected(*_Projections.apply(convolved, plain, factors, torch.stack([each.t() for each in gate_weights]), gate_bias))
-
-
-def _factors(weight: Tensor) -> Tensor:
-    """(N, b, b) to (b, N b): row k holds for every channel of the result the factor of the channel whose number differs by xor k."""
-    block = torch.arange(weight.shape[1])
-    index = (block[:, None] ^ block).expand_as(weight)
-    return weight.gather(2, index).permute(2, 0, 1).flatten(1)
+    return Projected(*_Projections.apply(convolved, plain, *weights, *gate_weights, *gate_biases))
 
 
 class _Projections(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, convolved: Tensor, plain: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         convolved, plain = (x if x.stride(1) == 1 else x.contiguous() for x in (convolved, plain))
-        factors, gate_weights, gate_bias = weights = tuple(weight.contiguous() for weight in weights)
+        weights = tuple(weight.contiguous() for weight in weights)
         made = [plain.new_empty(plain.shape) for _ in range(3)]
-        gates = plain.new_empty(len(plain), len(gate_bias))
-        ctx.sizes = (convolved.stride(0), plain.stride(0), *plain.shape, factors.shape[1], len(gate_bias))
+        gates = plain.new_empty(len(plain), 2 * len(weights[-1]))
+        ctx.sizes = (convolved.stride(0), plain.stride(0), *plain.shape, weights[0].shape[1], gates.shape[1])
         native.run("headwise_forward", convolved, plain, *weights, *made, gates, *ctx.sizes)
-        ctx.save_for_backward(convolved, plain, *weights)
+        ctx.save_for_backward(convolved, plain, *weights, *made)
         return *made, gates
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        convolved, plain, *weights = ctx.saved_tensors
-        parts = torch.get_num_threads()
+        convolved, plain, of_q, _, _, of_gate, _, bias, *_ = ctx.saved_tensors
+        threads = torch.get_num_threads()
         d_inputs = [x.new_empty(x.shape) for x in (convolved, plain)]
-        d_weights = [weight.new_empty(parts, *weight.shape) for weight in weights]
-        given = [grad.contiguous() for grad in grads]
-        native.run("headwise_backward", convolved, plain, *weights, *given, *d_inputs, *d_weights, *ctx.sizes)
-        return *d_inputs, *(each.sum(0) for each in d_weights)
+        shapes = ((3, *of_q.shape), (2, *of_gate.shape), (2, *bias.shape))
+        parts = [plain.new_empty(threads, *shape) for shape in shapes]
+        native.run("headwise_backward", *ctx.saved_tensors, *(grad.contiguous() for grad in grads), *d_inputs, *parts, *ctx.sizes)
+        d_weights = (each.unbind() for each in (part.sum(0) if threads > 1 else part[0] for part in parts))
+        return *d_inputs, *(weight for group in d_weights for weight in group)

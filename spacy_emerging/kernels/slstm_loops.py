@@ -7,6 +7,7 @@ and the backward pass are those of `slstm.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,20 +24,20 @@ KEPT = 5
 
 
 def slstm_of_sequences(
-    plain: Tensor, convolved: Tensor, inputs: Tensor, recurrent: Tensor, bias: Tensor, begins: Tensor, *, reverse: bool = False
+    plain: Tensor, convolved: Tensor, inputs: Sequence[Tensor], recurrent: Tensor, bias: Tensor, begins: Tensor, *, reverse: bool = False
 ) -> Tensor | None:
     """Two (T, H d) to the outputs (T, H d), each sequence from its own start. None where the compiled loops do not run.
 
     plain: what z and o are made of. convolved: what i and f are made of.
-    inputs: (H, 2, d, 2 d), from a head's channels of `plain` to z and o, and from those of `convolved` to i and f.
-    recurrent: (H, d, 4 d), from the previous output to z, o, i and f. bias: (H, 4 d).
+    inputs: of z, o, i and f, (H, d, d) each, to the second axis from a head's channels on the last.
+    recurrent: (H, 4 d, d), from the previous output to i, f, z and o, as the authors store them. bias: (4 H d), in the same order.
     begins: (B + 1,) int64, where the sequences begin, and T. reverse: whether sequences are read from their ends.
     Computed in at least float32.
     """
     plain, convolved = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (plain, convolved))
-    if not native.usable(plain, convolved, inputs, recurrent, bias):
+    if not native.usable(plain, convolved, *inputs, recurrent, bias):
         return None
-    return _Loop.apply(plain, convolved, inputs, recurrent, bias, begins, reverse)
+    return _Loop.apply(plain, convolved, *inputs, recurrent, bias, begins, reverse)
 
 
 class _Loop(torch.autograd.Function):
@@ -46,7 +47,7 @@ class _Loop(torch.autograd.Function):
         plain, convolved, *weights = (x if x.stride(-1) == 1 else x.contiguous() for x in tensors)
         weights = [weight.contiguous() for weight in weights]
         order = (begins[1:] - begins[:-1]).argsort(descending=True, stable=True)
-        heads, width = weights[1].shape[:2]
+        heads, width = weights[0].shape[:2]
         out = plain.new_empty(plain.shape)
         kept = plain.new_empty(len(plain), heads, KEPT, width) if any(ctx.needs_input_grad) else None
         ctx.sizes = _sizes(plain, convolved, heads, width, len(order), reverse)
@@ -57,12 +58,13 @@ class _Loop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        plain, convolved, inputs, recurrent, bias, begins, order, out, kept = ctx.saved_tensors
+        inputs, (recurrent, bias, _, _, out, _) = ctx.saved_tensors[2:6], ctx.saved_tensors[6:]
         made = [torch.empty_like(out), torch.empty_like(out)]
-        sums = [weight.new_empty(ctx.sizes[-1], *weight.shape) for weight in (inputs, recurrent, bias)]
-        where = (plain, convolved, inputs, recurrent, bias, begins, order, out, kept, grad.contiguous(), *made, *sums)
-        native.run("slstm_backward", *where, *ctx.sizes)
-        return *made, *(parts.sum(0) for parts in sums), None, None
+        groups = ctx.sizes[-1]
+        parts = [out.new_empty(groups, *shape) for shape in ((4, *inputs[0].shape), recurrent.shape, bias.shape)]
+        native.run("slstm_backward", *ctx.saved_tensors, grad.contiguous(), *made, *parts, *ctx.sizes)
+        d_inputs, d_recurrent, d_bias = (part.sum(0) if groups > 1 else part[0] for part in parts)
+        return *made, *d_inputs, d_recurrent, d_bias, None, None
 
 
 def _sizes(plain: Tensor, convolved: Tensor, heads: int, width: int, sequences: int, reverse: bool) -> tuple[int, ...]:

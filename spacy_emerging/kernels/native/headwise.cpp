@@ -13,11 +13,18 @@ constexpr long ROWS_AT_ONCE = 48;
 template <class Real>
 struct Problem {
     long rows, width, block, gates;
-    const Real *convolved, *plain;  // (T, I): queries and keys are made of the one, values of the other, gates of both
+    const Real *convolved, *plain;  // (T, I): queries and keys are made of the one, values of the other
     long convolved_row, plain_row;
-    const Real* factors[3];       // (block, I) of queries, keys and values
-    const Real *gate_weights[2];  // (I, G) from both
-    const Real* gate_bias;        // (G)
+    const Real* weights[3];       // of queries, keys and values, (I / block, block, block)
+    const Real* gate_weights[2];  // of input and forget gates, (H, 3 I), from queries, keys and values
+    const Real* gate_bias[2];     // (H)
+    long heads() const { return gates / 2; }
+    // Where the factor stands that row k of factors has for channel c.
+    long place(long k, long c) const { return c * block + ((c % block) ^ k); }
+    void factors(int result, Real* to) const {
+        for (long k = 0; k < block; k++)
+            for (long c = 0; c < width; c++) to[k * width + c] = weights[result][place(k, c)];
+    }
 };
 
 template <int K, class Real>
@@ -54,33 +61,35 @@ INLINE void each_of_block(Work work) {
 // made: queries, keys and values (T, I); gates: (T, G); all written.
 template <int BLOCK, class Real>
 void forward(const Problem<Real>& p, Real* const* made, Real* gates, long threads) {
-    const long I = p.width, G = padded<Real>(p.gates), parts = (p.rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    const long I = p.width, G = padded<Real>(p.gates), H = p.heads(), parts = (p.rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long thread = 0; thread < threads; thread++) {
-        Scratch<Real> scratch(2 * I * G + ROWS_AT_ONCE * G);
-        Real *weights = scratch.take(2 * I * G), *out = scratch.take(ROWS_AT_ONCE * G);
-        for (long c = 0; c < 2 * I; c++) memcpy(weights + c * G, p.gate_weights[c / I] + c % I * p.gates, p.gates * sizeof(Real));
+        Scratch<Real> scratch(3 * I * (G + BLOCK) + ROWS_AT_ONCE * G);
+        Real *weights = scratch.take(3 * I * G), *factors = scratch.take(3 * BLOCK * I), *out = scratch.take(ROWS_AT_ONCE * G);
+        for (int result = 0; result < 3; result++) {
+            p.factors(result, factors + result * BLOCK * I);
+            for (int kind = 0; kind < 2; kind++)
+                transpose((int)H, (int)I, p.gate_weights[kind] + result * I, 3 * I, weights + result * I * G + kind * H, G);
+        }
         for (long part = thread; part < parts; part += threads) {
             const long from = part * ROWS_AT_ONCE, rows = p.rows - from < ROWS_AT_ONCE ? p.rows - from : ROWS_AT_ONCE;
-            const Real *convolved = p.convolved + from * p.convolved_row, *plain = p.plain + from * p.plain_row;
-            fetch(convolved, p.convolved_row, rows, I);
-            fetch(plain, p.plain_row, rows, I);
+            for (long t = 0; t < rows; t++)
+                for (int kind = 0; kind < 2; kind++) memcpy(out + t * G + kind * H, p.gate_bias[kind], H * sizeof(Real));
             for (int result = 0; result < 3; result++) {
-                const Real* x = result < 2 ? convolved : plain;
                 const long row = result < 2 ? p.convolved_row : p.plain_row;
+                const Real* x = (result < 2 ? p.convolved : p.plain) + from * row;
+                Real* to = made[result] + from * I;
                 for (long c = 0; c < I; c += LANES<Real>) {
-                    Vector<Real> factors[4];
-                    for (int k = 0; k < BLOCK; k++) factors[k] = load(p.factors[result] + k * I + c, Whole{});
+                    Vector<Real> own[4];
+                    for (int k = 0; k < BLOCK; k++) own[k] = load(factors + (result * BLOCK + k) * I + c, Whole{});
                     for (long t = 0; t < rows; t++) {
                         Vector<Real> sum{};
-                        each_of_block<BLOCK>([&](auto k) { sum += factors[k.value] * load_exchanged<k.value>(x + t * row, c); });
-                        store(made[result] + (from + t) * I + c, sum, Whole{});
+                        each_of_block<BLOCK>([&](auto k) { sum += own[k.value] * load_exchanged<k.value>(x + t * row, c); });
+                        store(to + t * I + c, sum, Whole{});
                     }
                 }
+                product<true>((int)rows, (int)G, (int)I, to, I, 1, weights + result * I * G, G, out, G);
             }
-            for (long t = 0; t < rows; t++) memcpy(out + t * G, p.gate_bias, p.gates * sizeof(Real));
-            product<true>((int)rows, (int)G, (int)I, convolved, p.convolved_row, 1, weights, G, out, G);
-            product<true>((int)rows, (int)G, (int)I, plain, p.plain_row, 1, weights + I * G, G, out, G);
             for (long t = 0; t < rows; t++) memcpy(gates + (from + t) * p.gates, out + t * G, p.gates * sizeof(Real));
         }
     }
@@ -88,10 +97,9 @@ void forward(const Problem<Real>& p, Real* const* made, Real* gates, long thread
 
 template <class Real>
 struct Gradients {
-    const Real* made[3];  // of queries, keys and values, (T, I)
-    const Real* gates;    // (T, G)
-    Real *convolved, *plain;  // (T, I), written
-    Real *factors, *gate_weights, *gate_bias;  // (parts, 3, block, I), (parts, 2, I, G), (parts, G): a part per thread, written
+    const Real *made[3], *gates;               // of queries, keys and values, (T, I), and of the gates, (T, G)
+    Real *convolved, *plain;                   // (T, I), written
+    Real *weights, *gate_weights, *gate_bias;  // (parts, 3, I, block), (parts, 2, H, 3 I), (parts, G): a part per thread, written
 };
 
 // Through one of the three: adds to the gradient of what it is made of unless that is still to be written, and to that of its factors.
@@ -116,34 +124,49 @@ void through(long rows, long I, const Real* x, long row, const Real* grad, const
     }
 }
 
+// made: queries, keys and values.
 template <int BLOCK, class Real>
-void backward(const Problem<Real>& p, const Gradients<Real>& g, long threads) {
-    const long I = p.width, G = padded<Real>(p.gates), parts = (p.rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+void backward(const Problem<Real>& p, const Real* const* made, const Gradients<Real>& g, long threads) {
+    const long I = p.width, G = padded<Real>(p.gates), H = p.heads(), parts = (p.rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long thread = 0; thread < threads; thread++) {
-        Scratch<Real> scratch(4 * I * G + ROWS_AT_ONCE * G + G);
-        Real *turned = scratch.take(2 * I * G), *sums = scratch.take(2 * I * G), *grad = scratch.take(ROWS_AT_ONCE * G), *bias = scratch.take(G);
-        for (int from = 0; from < 2; from++) transpose((int)I, (int)p.gates, p.gate_weights[from], p.gates, turned + from * I * G, I);
-        Real* d_factors = g.factors + thread * 3 * BLOCK * I;
-        memset(d_factors, 0, 3 * BLOCK * I * sizeof(Real));
+        Scratch<Real> scratch(3 * I * (2 * G + 2 * BLOCK) + ROWS_AT_ONCE * (G + I) + G);
+        Real *weights = scratch.take(3 * I * G), *sums = scratch.take(3 * I * G), *grad = scratch.take(ROWS_AT_ONCE * G);
+        Real *factors = scratch.take(3 * BLOCK * I), *d_factors = scratch.take(3 * BLOCK * I), *d_made = scratch.take(ROWS_AT_ONCE * I);
+        Real* bias = scratch.take(G);
+        for (int result = 0; result < 3; result++) {
+            p.factors(result, factors + result * BLOCK * I);
+            for (long gate = 0; gate < p.gates; gate++) {
+                const Real* own = p.gate_weights[gate / H] + gate % H * 3 * I + result * I;
+                memcpy(weights + (result * G + gate) * I, own, I * sizeof(Real));
+            }
+        }
         for (long part = thread; part < parts; part += threads) {
             const long from = part * ROWS_AT_ONCE, rows = p.rows - from < ROWS_AT_ONCE ? p.rows - from : ROWS_AT_ONCE;
-            const Real *convolved = p.convolved + from * p.convolved_row, *plain = p.plain + from * p.plain_row;
-            const Real* made[3] = {g.made[0] + from * I, g.made[1] + from * I, g.made[2] + from * I};
-            Real *d_convolved = g.convolved + from * I, *d_plain = g.plain + from * I;
-            through<BLOCK, false>(rows, I, convolved, p.convolved_row, made[0], p.factors[0], d_convolved, d_factors);
-            through<BLOCK, true>(rows, I, convolved, p.convolved_row, made[1], p.factors[1], d_convolved, d_factors + BLOCK * I);
-            through<BLOCK, false>(rows, I, plain, p.plain_row, made[2], p.factors[2], d_plain, d_factors + 2 * BLOCK * I);
             for (long t = 0; t < rows; t++) {
                 memcpy(grad + t * G, g.gates + (from + t) * p.gates, p.gates * sizeof(Real));
                 for (long j = 0; j < p.gates; j++) bias[j] += grad[t * G + j];
             }
-            product<true>((int)rows, (int)I, (int)p.gates, grad, G, 1, turned, I, d_convolved, I);
-            product<true>((int)rows, (int)I, (int)p.gates, grad, G, 1, turned + I * G, I, d_plain, I);
-            product<true>((int)I, (int)G, (int)rows, convolved, 1, p.convolved_row, grad, G, sums, G);
-            product<true>((int)I, (int)G, (int)rows, plain, 1, p.plain_row, grad, G, sums + I * G, G);
+            for (int result = 0; result < 3; result++) {
+                const Real *convolved = p.convolved + from * p.convolved_row, *plain = p.plain + from * p.plain_row;
+                Real *own = factors + result * BLOCK * I, *d_own = d_factors + result * BLOCK * I;
+                memcpy(d_made, g.made[result] + from * I, rows * I * sizeof(Real));
+                product<true>((int)rows, (int)I, (int)p.gates, grad, G, 1, weights + result * G * I, I, d_made, I);
+                product<true>((int)I, (int)G, (int)rows, made[result] + from * I, 1, I, grad, G, sums + result * I * G, G);
+                if (result == 0) through<BLOCK, false>(rows, I, convolved, p.convolved_row, d_made, own, g.convolved + from * I, d_own);
+                if (result == 1) through<BLOCK, true>(rows, I, convolved, p.convolved_row, d_made, own, g.convolved + from * I, d_own);
+                if (result == 2) through<BLOCK, false>(rows, I, plain, p.plain_row, d_made, own, g.plain + from * I, d_own);
+            }
         }
-        for (long c = 0; c < 2 * I; c++) memcpy(g.gate_weights + (thread * 2 * I + c) * p.gates, sums + c * G, p.gates * sizeof(Real));
+        for (int result = 0; result < 3; result++) {
+            Real* to = g.weights + (thread * 3 + result) * I * BLOCK;
+            for (long k = 0; k < BLOCK; k++)
+                for (long c = 0; c < I; c++) to[p.place(k, c)] = d_factors[(result * BLOCK + k) * I + c];
+            for (int kind = 0; kind < 2; kind++) {
+                Real* to_gates = g.gate_weights + (thread * 2 + kind) * H * 3 * I + result * I;
+                transpose((int)I, (int)H, sums + result * I * G + kind * H, G, to_gates, 3 * I);
+            }
+        }
         memcpy(g.gate_bias + thread * p.gates, bias, p.gates * sizeof(Real));
     }
 }
@@ -157,29 +180,30 @@ void backward(const Problem<Real>& p, const Gradients<Real>& g, long threads) {
         case 4: call(4); break; \
     }
 #define FORWARD(count) forward<count>(p, made, gates, threads)
-#define BACKWARD(count) backward<count>(p, g, threads)
+#define BACKWARD(count) backward<count>(p, made, g, threads)
 
-#define HEADWISE(Real, suffix)                                                                                                        \
-    EXPORT void headwise_forward_##suffix(                                                                                             \
-        const Real* convolved, const Real* plain, const Real* factors, const Real* gate_weights, const Real* gate_bias, Real* q,       \
-        Real* k, Real* v, Real* gates, long convolved_row, long plain_row, long rows, long width, long block, long gate_count,         \
-        long threads) {                                                                                                                \
-        Problem<Real> p{rows, width, block, gate_count, convolved, plain, convolved_row, plain_row,                                    \
-                        {factors, factors + block * width, factors + 2 * block * width},                                               \
-                        {gate_weights, gate_weights + width * gate_count}, gate_bias};                                                 \
-        Real* const made[3] = {q, k, v};                                                                                               \
-        FOR_BLOCK(FORWARD)                                                                                                             \
-    }                                                                                                                                  \
-    EXPORT void headwise_backward_##suffix(                                                                                            \
-        const Real* convolved, const Real* plain, const Real* factors, const Real* gate_weights, const Real* gate_bias,                \
-        const Real* d_q, const Real* d_k, const Real* d_v, const Real* d_gates, Real* d_convolved, Real* d_plain, Real* d_factors,     \
-        Real* d_gate_weights, Real* d_gate_bias, long convolved_row, long plain_row, long rows, long width, long block,                \
-        long gate_count, long threads) {                                                                                               \
-        Problem<Real> p{rows, width, block, gate_count, convolved, plain, convolved_row, plain_row,                                    \
-                        {factors, factors + block * width, factors + 2 * block * width},                                               \
-                        {gate_weights, gate_weights + width * gate_count}, gate_bias};                                                 \
-        Gradients<Real> g{{d_q, d_k, d_v}, d_gates, d_convolved, d_plain, d_factors, d_gate_weights, d_gate_bias};                     \
-        FOR_BLOCK(BACKWARD)                                                                                                            \
+#define PROBLEM(Real)                                                                                                 \
+    Problem<Real> p{rows, width, block, gate_count, convolved, plain, convolved_row, plain_row, {w_q, w_k, w_v},       \
+                    {w_i, w_f}, {b_i, b_f}};
+#define HEADWISE(Real, suffix)                                                                                        \
+    EXPORT void headwise_forward_##suffix(                                                                             \
+        const Real* convolved, const Real* plain, const Real* w_q, const Real* w_k, const Real* w_v, const Real* w_i,  \
+        const Real* w_f, const Real* b_i, const Real* b_f, Real* q, Real* k, Real* v, Real* gates, long convolved_row, \
+        long plain_row, long rows, long width, long block, long gate_count, long threads) {                            \
+        PROBLEM(Real)                                                                                                  \
+        Real* const made[3] = {q, k, v};                                                                               \
+        FOR_BLOCK(FORWARD)                                                                                             \
+    }                                                                                                                  \
+    EXPORT void headwise_backward_##suffix(                                                                            \
+        const Real* convolved, const Real* plain, const Real* w_q, const Real* w_k, const Real* w_v, const Real* w_i,  \
+        const Real* w_f, const Real* b_i, const Real* b_f, const Real* q, const Real* k, const Real* v,                \
+        const Real* d_q, const Real* d_k, const Real* d_v, const Real* d_gates, Real* d_convolved, Real* d_plain,      \
+        Real* d_weights, Real* d_gate_weights, Real* d_gate_bias, long convolved_row, long plain_row, long rows,       \
+        long width, long block, long gate_count, long threads) {                                                       \
+        PROBLEM(Real)                                                                                                  \
+        const Real* const made[3] = {q, k, v};                                                                         \
+        Gradients<Real> g{{d_q, d_k, d_v}, d_gates, d_convolved, d_plain, d_weights, d_gate_weights, d_gate_bias};     \
+        FOR_BLOCK(BACKWARD)                                                                                            \
     }
 HEADWISE(float, f32)
 HEADWISE(double, f64)

@@ -20,7 +20,9 @@ struct Problem {
     long heads, width, reverse, block, groups;
     const Real *plain, *convolved;  // (T, H d): z and o are made of the one, i and f of the other
     long plain_row, convolved_row;
-    const Real *input, *recurrent, *bias;  // (H, 2, d, 2 d), (H, d, 4 d), (H, 4 d)
+    const Real* input[4];           // of z, o, i and f, (H, d, d) each, from the second axis back to the last
+    const Real *recurrent, *bias;   // (H, 4 d, d), (4, H, d): gates in the order i, f, z, o
+    long stored(long gate) const { return gate ^ 2; }  // where z, o, i or f stands in that order
     long padded_width() const { return padded<Real>(width); }
     long steps_at_once() const { return block < ROWS_AT_ONCE ? ROWS_AT_ONCE / block : 1; }
     long most_rows() const { return steps_at_once() * block; }
@@ -74,16 +76,6 @@ struct Block {
     }
 };
 
-// (d, gates d) to rows of gates W, or back.
-template <class Real>
-void widen(const Real* from, long rows, long gates, long d, long wide, Real* to) {
-    for (long i = 0; i < rows * gates; i++) memcpy(to + i * wide, from + i * d, d * sizeof(Real));
-}
-template <class Real>
-void narrow(const Real* from, long rows, long gates, long d, long wide, Real* to) {
-    for (long i = 0; i < rows * gates; i++) memcpy(to + i * d, from + i * wide, d * sizeof(Real));
-}
-
 template <class Real>
 INLINE Vector<Real> magnitude(Vector<Real> x) {
     return x < Vector<Real>{} ? -x : x;
@@ -129,9 +121,11 @@ void forward(const Problem<Real>& p, Real* out, Real* kept, long threads) {
         Real *input = scratch.take(4 * d * W), *recurrent = scratch.take(4 * d * W), *bias = scratch.take(4 * W);
         Real *x = scratch.take(most * d), *c = scratch.take(most * d), *gates = scratch.take(most * 4 * W);
         Real *state = scratch.take(4 * p.block * W), *h = state, *r = h + p.block * W, *n = r + p.block * W, *m = n + p.block * W;
-        widen(p.input + head * 4 * d * d, 2 * d, 2, d, W, input);
-        widen(p.recurrent + head * 4 * d * d, d, 4, d, W, recurrent);
-        widen(p.bias + head * 4 * d, 1, 4, d, W, bias);
+        for (long gate = 0; gate < 4; gate++) {
+            transpose((int)d, (int)d, p.input[gate] + head * d * d, d, input + gate / 2 * 2 * d * W + gate % 2 * W, 2 * W);
+            transpose((int)d, (int)d, p.recurrent + (head * 4 + p.stored(gate)) * d * d, d, recurrent + gate * W, 4 * W);
+            memcpy(bias + gate * W, p.bias + (p.stored(gate) * p.heads + head) * d, d * sizeof(Real));
+        }
         for (long number = unit / p.heads; number < blocks; number += p.groups) {
             Block<Real> block(p, number);
             memset(state, 0, 3 * p.block * W * sizeof(Real));
@@ -184,7 +178,7 @@ INLINE void step_back(const Real* kept, const Real* earlier, Vector<Real> d_h, R
 template <class Real>
 struct Gradients {
     Real *plain, *convolved;  // (T, H d), written
-    Real *input, *recurrent, *bias;  // (groups, ...) as in Problem, written
+    Real *input, *recurrent, *bias;  // (groups, 4, H, d, d), and (groups, ...) as in Problem, written
 };
 
 // Turned weights of one head, what a chunk of rows works with, and the sums of a unit.
@@ -209,9 +203,10 @@ struct Desk {
         d_recurrent = scratch.take(4 * d * W);
         d_bias = scratch.take(4 * W);
         for (long gate = 0; gate < 4; gate++) {
-            const long from = head * 4 * d * d + (gate / 2) * 2 * d * d + gate % 2 * d;
-            transpose((int)d, (int)d, p.input + from, 2 * d, input + gate * W * W, W);
-            transpose((int)d, (int)d, p.recurrent + head * 4 * d * d + gate * d, 4 * d, recurrent + gate * W * W, W);
+            for (long i = 0; i < d; i++) {
+                memcpy(input + (gate * W + i) * W, p.input[gate] + (head * d + i) * d, d * sizeof(Real));
+                memcpy(recurrent + (gate * W + i) * W, p.recurrent + ((head * 4 + p.stored(gate)) * d + i) * d, d * sizeof(Real));
+            }
         }
     }
 };
@@ -259,32 +254,39 @@ void backward(const Problem<Real>& p, const Real* out, const Real* kept, const R
                     });
             }
         }
-        narrow(desk.d_input, 2 * d, 2, d, W, g.input + unit * 4 * d * d);
-        narrow(desk.d_recurrent, d, 4, d, W, g.recurrent + unit * 4 * d * d);
-        narrow(desk.d_bias, 1, 4, d, W, g.bias + unit * 4 * d);
+        const long group = unit / p.heads;
+        for (long gate = 0; gate < 4; gate++) {
+            const Real* d_input = desk.d_input + gate / 2 * 2 * d * W + gate % 2 * W;
+            transpose((int)d, (int)d, d_input, 2 * W, g.input + ((group * 4 + gate) * p.heads + head) * d * d, d);
+            transpose((int)d, (int)d, desk.d_recurrent + gate * W, 4 * W, g.recurrent + (unit * 4 + p.stored(gate)) * d * d, d);
+            memcpy(g.bias + ((group * 4 + p.stored(gate)) * p.heads + head) * d, desk.d_bias + gate * W, d * sizeof(Real));
+        }
     }
 }
 
 }  // namespace
 
-#define SLSTM(Real, suffix)                                                                                                           \
-    EXPORT void slstm_forward_##suffix(                                                                                                \
-        const Real* plain, const Real* convolved, const Real* input, const Real* recurrent, const Real* bias, const int64_t* begins,   \
-        const int64_t* order, Real* out, Real* kept, long plain_row, long convolved_row, long sequences, long heads, long width,       \
-        long reverse, long block, long groups, long threads) {                                                                         \
-        Problem<Real> p{sequences, begins,    order,     heads,         width, reverse,   block, groups,                               \
-                        plain,     convolved, plain_row, convolved_row, input, recurrent, bias};                                       \
-        forward<Real>(p, out, kept, threads);                                                                                          \
-    }                                                                                                                                  \
-    EXPORT void slstm_backward_##suffix(                                                                                               \
-        const Real* plain, const Real* convolved, const Real* input, const Real* recurrent, const Real* bias, const int64_t* begins,   \
-        const int64_t* order, const Real* out, const Real* kept, const Real* grad, Real* d_plain, Real* d_convolved, Real* d_input,    \
-        Real* d_recurrent, Real* d_bias, long plain_row, long convolved_row, long sequences, long heads, long width, long reverse,     \
-        long block, long groups, long threads) {                                                                                       \
-        Problem<Real> p{sequences, begins,    order,     heads,         width, reverse,   block, groups,                               \
-                        plain,     convolved, plain_row, convolved_row, input, recurrent, bias};                                       \
-        Gradients<Real> g{d_plain, d_convolved, d_input, d_recurrent, d_bias};                                                         \
-        backward<Real>(p, out, kept, grad, g, threads);                                                                                \
+#define PROBLEM(Real)                                                                                                          \
+    Problem<Real> p{sequences, begins,    order,     heads,         width,        reverse,   block, groups,                     \
+                    plain,     convolved, plain_row, convolved_row, {z, o, i, f}, recurrent, bias};
+#define SLSTM(Real, suffix)                                                                                                    \
+    EXPORT void slstm_forward_##suffix(                                                                                         \
+        const Real* plain, const Real* convolved, const Real* z, const Real* o, const Real* i, const Real* f,                   \
+        const Real* recurrent, const Real* bias, const int64_t* begins, const int64_t* order, Real* out, Real* kept,            \
+        long plain_row, long convolved_row, long sequences, long heads, long width, long reverse, long block, long groups,      \
+        long threads) {                                                                                                         \
+        PROBLEM(Real)                                                                                                           \
+        forward<Real>(p, out, kept, threads);                                                                                   \
+    }                                                                                                                           \
+    EXPORT void slstm_backward_##suffix(                                                                                        \
+        const Real* plain, const Real* convolved, const Real* z, const Real* o, const Real* i, const Real* f,                   \
+        const Real* recurrent, const Real* bias, const int64_t* begins, const int64_t* order, const Real* out,                  \
+        const Real* kept, const Real* grad, Real* d_plain, Real* d_convolved, Real* d_input, Real* d_recurrent, Real* d_bias,   \
+        long plain_row, long convolved_row, long sequences, long heads, long width, long reverse, long block, long groups,      \
+        long threads) {                                                                                                         \
+        PROBLEM(Real)                                                                                                           \
+        Gradients<Real> g{d_plain, d_convolved, d_input, d_recurrent, d_bias};                                                  \
+        backward<Real>(p, out, kept, grad, g, threads);                                                                         \
     }
 SLSTM(float, f32)
 SLSTM(double, f64)
