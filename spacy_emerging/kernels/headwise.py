@@ -40,6 +40,7 @@ def joined(weight: Tensor) -> Tensor:
     parts = weight.view(-1, together, outputs, inputs).permute(0, 2, 3, 1)
     return torch.diag_embed(parts).permute(0, 3, 1, 4, 2).reshape(-1, together * outputs, together * inputs)
 
+
 class Projected(NamedTuple):
     """What goes into an mLSTM: q, k, v (T, I), and the preactivations of its gates (T, G)."""
 
