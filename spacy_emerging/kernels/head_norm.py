@@ -41,7 +41,7 @@ class _HeadNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, skipped: Tensor | None, skip: Tensor | None, gate: Tensor | None, heads: int
     ) -> Tensor:
-        x, skipped, gate = (each if each is None or each.stride(1) == 1 else each.contiguous() for each in (x, skipped, gate))
+        x, skipped, gate = _in_rows(x), skipped if skipped is None else _in_rows(skipped), gate if gate is None else _in_rows(gate)
         y = x.new_empty(x.shape)
         rows = [0 if each is None else each.stride(0) for each in (x, skipped, gate)]
         ctx.sizes = (*rows, len(x), heads, x.shape[1] // heads, EPSILON)
@@ -60,3 +60,7 @@ class _HeadNorm(torch.autograd.Function):
         native.run("head_norm_backward", *given, d_x, d_weight, d_skipped, d_skip, d_gate, *ctx.sizes)
         sums = (None if each is None else each.sum(0) for each in (d_weight, d_skip))
         return d_x, next(sums), d_skipped, next(sums), d_gate, None
+
+
+def _in_rows(x: Tensor) -> Tensor:
+    return x if x.stride(1) == 1 else x.contiguous()

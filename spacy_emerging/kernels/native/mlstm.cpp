@@ -56,12 +56,13 @@ template <class Real>
 struct Desk {
     Scratch<Real> scratch;
     const long Q, P;
-    Real *total, *above, *bound, *floor, *fade, *to_end;  // per token; `above` with the log of the scale of the keys
+    const Real scale;  // of the keys
+    Real *m, *above, *bound, *floor, *fade, *to_end;  // per token; to_end with the scale of the keys
     Real *turned, *values, *weights, *decay, *factored, *read;
 
     Desk(const Problem<Real>& p, long further)
-        : scratch(padded<Real>(p.chunk) * (6 + 2 * padded<Real>(p.chunk) + 4 * p.columns()) + further), Q(padded<Real>(p.chunk)), P(p.columns()) {
-        for (Real** each : {&total, &above, &bound, &floor, &fade, &to_end}) *each = scratch.take(Q);
+        : scratch(padded<Real>(p.chunk) * (6 + 2 * padded<Real>(p.chunk) + 4 * p.columns()) + further), Q(padded<Real>(p.chunk)), P(p.columns()), scale(1 / root((Real)p.width)) {
+        for (Real** each : {&m, &above, &bound, &floor, &fade, &to_end}) *each = scratch.take(Q);
         for (Real** each : {&turned, &values, &factored, &read}) *each = scratch.take(Q * P);
         for (Real** each : {&weights, &decay}) *each = scratch.take(Q * Q);
     }
@@ -69,24 +70,24 @@ struct Desk {
     // before: m of the state that reaches the chunk, and m of the one that leaves it. at_start: whether there is none yet.
     void stabilize(const Chunk<Real>& c, bool at_start, Real before) {
         const long heads = c.p.heads;
-        const Real log_scale = -(Real)log((double)c.p.width) / 2;
-        Real sum = 0, largest = before;
+        double sum = 0;
+        Real largest = before;
         for (int i = 0; i < c.tokens; i++) {
             const Real* gates = c.p.gates + c.at(i) * 2 * heads + c.head;
-            total[i] = sum += log_sigmoid(gates[heads]);
-            Real now = gates[0] - sum;
-            largest = (at_start && !i) || now > largest ? now : largest;
+            sum += log_sigmoid(gates[heads]);
+            above[i] = (Real)(gates[0] - sum);
+            largest = (at_start && !i) || above[i] > largest ? above[i] : largest;
             bound[i] = largest;
-            above[i] = now + log_scale;
-            floor[i] = sum + largest;
+            floor[i] = m[i] = (Real)(sum + largest);
         }
         exponentials(c.tokens, floor, Real(0), Real(-1), floor);
         if (!at_start) exponentials(c.tokens, bound, before, Real(-1), fade);
         exponentials(c.tokens, above, -bound[c.tokens - 1], Real(1), to_end);
+        for (int i = 0; i < c.tokens; i++) to_end[i] *= scale;
     }
-    Real leaving(const Chunk<Real>& c) const { return total[c.tokens - 1] + bound[c.tokens - 1]; }
+    Real leaving(const Chunk<Real>& c) const { return m[c.tokens - 1]; }
 
-    // decay and weights, zero above the diagonal as far as a strip of rows reads; and the values with ones beside them.
+    // decay times the scale of the keys, and weights, zero above the diagonal as far as a strip of rows reads; and the values with ones beside them.
     void match(const Chunk<Real>& c) {
         const auto& p = c.p;
         transpose(c.tokens, (int)p.width, c.of(p.k, p.k_row), c.step * p.k_row, turned, Q);
@@ -94,7 +95,7 @@ struct Desk {
         const Real* v = c.of(p.v, p.v_row);
         for (int i = 0; i < c.tokens; i++) {
             for (long j = 0; j < Q && j < i + STRIP; j += LANES<Real>) {
-                Vector<Real> e = up_to<Real>(i, j, exponential(load(above + j, Whole{}) - bound[i]));
+                Vector<Real> e = up_to<Real>(i, j, scale * exponential(load(above + j, Whole{}) - bound[i]));
                 store(decay + i * Q + j, e, Whole{});
                 store(weights + i * Q + j, e * load(weights + i * Q + j, Whole{}), Whole{});
             }

@@ -81,13 +81,30 @@ INLINE Vector<Real> magnitude(Vector<Real> x) {
     return x < Vector<Real>{} ? -x : x;
 }
 
+// tanh: a polynomial where 1 - exp(-2 |x|) would have lost its last places (Cephes, tanhf).
+INLINE Vector<float> hyperbolic_tangent(Vector<float> x) {
+    using V = Vector<float>;
+    V size = magnitude<float>(x), square = x * x;
+    V p = square * -5.70498872745e-3f + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    V near = p * square * x + x, far = 1 - 2 / (exponential(2 * size) + 1);
+    far = x < V{} ? -far : far;
+    return size < every(0.625f) ? near : far;
+}
+INLINE Vector<double> hyperbolic_tangent(Vector<double> x) {
+    for (int i = 0; i < LANES<double>; i++) x[i] = tanh(x[i]);
+    return x;
+}
+
 // One unit's step, for a vector of units: c and n are held as their ratio r, and n without exp(m). That m follows min(f, 0) and not
 // log(sigmoid(f)) saves a logarithm; the two differ by log(2) at most.
 template <class Real, class Width>
 INLINE void step(const Real* gates, long wide, Real* r, Real* n, Real* m, Real* h, Real* kept, long d, Width width) {
     using V = Vector<Real>;
     const V zero{}, one = every(Real(1));
-    V z = 2 * sigmoid(2 * load(gates, width)) - 1, o = sigmoid(load(gates + wide, width));
+    V z = hyperbolic_tangent(load(gates, width)), o = sigmoid(load(gates + wide, width));
     V i = load(gates + 2 * wide, width), f = load(gates + 3 * wide, width);
     V e = exponential(-magnitude<Real>(f)), all = 1 + e, part = 1 / all;
     V faded = load(m, width) + (f < zero ? f : zero), ahead = i - faded, fade = exponential(-magnitude<Real>(ahead));
