@@ -36,6 +36,12 @@ class ConcatLayer(nn.Module):
 
     def forward(self, tokens: Tensor, places: Places) -> Tensor:
         """(T, D) to (T, D)."""
+        layout = places.single
+        ahead = self.ahead.by_loops(project(tokens, self.enter_ahead), layout)
+        if ahead is not None:
+            back = self.back.by_loops(project(tokens, self.enter_back), layout, reverse=True)
+            assert back is not None
+            return torch.cat([ahead, back], -1)
         streams = [project(tokens, self.enter_ahead), places.single.flip(project(tokens, self.enter_back))]
         ahead, back = BlockStack.run([self.ahead, self.back], streams, places)
         return torch.cat([ahead, places.single.flip(back)], -1)
@@ -72,7 +78,9 @@ class XLSTM(nn.Module):
             for layer in self.layers:
                 tokens = layer(tokens, places)
             return tokens
-        return BlockStack.run([self.stack], [tokens], Places(layout, 1), alternate=self.direction == "alternate")[0]
+        alternate = self.direction == "alternate"
+        looped = self.stack.by_loops(tokens, layout, alternate=alternate)
+        return BlockStack.run([self.stack], [tokens], Places(layout, 1), alternate=alternate)[0] if looped is None else looped
 
     def stages(self) -> list[Stage]:
         """See `bridge/segments.py`."""

@@ -8,7 +8,7 @@ H heads, I inner width, d width of one head. Source: Beck et al., xLSTM, arXiv 2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,48 +18,13 @@ from ..bridge.layout import Layout
 from ..bridge.segments import AHEAD, BACK, Stage, token_wise
 from ..errors import largest_divisor
 from ..kernels.convolution import causal_convolution, convolution_segment
-from ..kernels.linear import linear, project
+from ..kernels.linear import project
 from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
-from .xlstm_parts import BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
-
-GATES = ("zgate", "ogate", "fgate", "igate")
-"""The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer
-that it calls `fgate` and the forget gate from `igate`; exchangeable weights need the same."""
-
-STORED_AS = (2, 3, 0, 1)
-"""Where z, o, i, f stand in the stored recurrent weights and biases, whose order is i, f, z, o."""
-
-
-class MLSTMCell(nn.Module):
-    """The gate projections (3 I to H each) and the norm of an mLSTM."""
-
-    def __init__(self, inner: int, heads: int) -> None:
-        super().__init__()
-        self.igate = nn.Linear(3 * inner, heads)
-        self.fgate = nn.Linear(3 * inner, heads)
-        self.outnorm = LayerNorm(inner)
-        nn.init.zeros_(self.igate.weight)
-        nn.init.normal_(self.igate.bias, std=0.1)
-        nn.init.zeros_(self.fgate.weight)
-        with torch.no_grad():
-            self.fgate.bias.copy_(torch.linspace(3.0, 6.0, heads))
-
-    def gates(self, convolved: Tensor, plain: Tensor, q: Headwise, k: Headwise, v: Headwise) -> Tensor:
-        """(T, I) and (T, I) to (T, 2 H), the preactivations of the input and forget gates.
-
-        The gates are linear in q, k and v, which are linear in what they are made from; the two products are joined.
-        """
-        weight = torch.cat([self.igate.weight, self.fgate.weight]).unflatten(1, (3, -1))
-        from_q, from_k, from_v = (
-            torch.einsum("gno,noi->gni", weight[:, place].unflatten(1, (len(layer.weight), -1)), layer.weight).flatten(1)
-            for place, layer in enumerate((q, k, v))
-        )
-        bias = torch.cat([self.igate.bias, self.fgate.bias])
-        with torch.autocast(plain.device.type, enabled=False):
-            exact = bias.dtype
-            return linear(convolved.to(exact), (from_q + from_k).to(exact), bias) + linear(plain.to(exact), from_v.to(exact))
+from .xlstm_cells import FeedForward, MLSTMCell, SLSTMCell
+from .xlstm_loops import loops_run, mlstm_block, slstm_block
+from .xlstm_parts import GATES, BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 
 class MLSTM(nn.Module):
@@ -87,7 +52,11 @@ class MLSTM(nn.Module):
     def leave(self, mixed: Tensor, convolved: Tensor, gate: Tensor) -> Tensor:
         """(T, H, d), (T, I) and (T, I) to (T, D): norm, skip from the convolution, output gate, down-projection."""
         normed = torch.addcmul(self.mlstm_cell.outnorm.of_heads(mixed), convolved, self.learnable_skip)
-        return self.dropout(project(normed * functional.silu(gate), self.proj_down))
+        return self.down(normed * functional.silu(gate))
+
+    def down(self, gated: Tensor) -> Tensor:
+        """(T, I) to (T, D)."""
+        return self.dropout(project(gated, self.proj_down))
 
 
 class Block(nn.Module):
@@ -96,6 +65,10 @@ class Block(nn.Module):
     @staticmethod
     def run(blocks: Sequence[Any], inputs: Sequence[Tensor], places: Places) -> list[Tensor]:
         """G tensors (T, D) to as many, one block for each direction."""
+        raise NotImplementedError
+
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """(T, D) to (T, D), see `xlstm_loops.py`."""
         raise NotImplementedError
 
     def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
@@ -131,6 +104,10 @@ class MLSTMBlock(Block):
         leaving = zip(layers, mixed_flat.chunk(len(up)), convolved.chunk(len(up)), up, strict=True)
         return [x + layer.leave(m, c, gate) for x, (layer, m, c, (_, gate)) in zip(inputs, leaving, strict=True)]
 
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """See Block."""
+        return mlstm_block(self, x, begins, reverse)
+
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor, places: Places, name: str) -> Tensor:
     """(..., L, I), convolved, then SiLU. name: under which a segment keeps what the next one sees of it."""
@@ -149,34 +126,6 @@ def _mlstm_inputs(layer: MLSTM, convolved: Tensor, plain: Tensor) -> list[Tensor
     gates = layer.mlstm_cell.gates(convolved, plain, layer.q_proj, layer.k_proj, layer.v_proj)
     vectors = [x.view(*shape, layer.heads, -1).transpose(1, 2) for x in (q, k, v)]
     return vectors + list(gates.view(*shape, -1).transpose(1, 2).chunk(2, 1))
-
-
-class SLSTMCell(nn.Module):
-    """Recurrent weights (H, 4 d, d) and biases (4 H d) of an sLSTM, gates in the order i, f, z, o.
-
-    Drawn as by the authors: no recurrence at first; forget biases fall from 5 to -7 within a head, the faster the earlier the block.
-    """
-
-    no_weight_decay: ClassVar[frozenset[str]] = frozenset({"_bias_"})
-
-    def __init__(self, width: int, heads: int, position: int, blocks: int) -> None:
-        super().__init__()
-        head = width // heads
-        self._recurrent_kernel_ = nn.Parameter(torch.zeros(heads, 4 * head, head))
-        bias = torch.zeros(4, heads, head)
-        depth = position / (blocks - 1) if blocks > 1 else 0.0
-        bias[1] = 5.0 - 12.0 * (torch.arange(head) / max(head - 1, 1)) ** (0.3 + 1.3 * depth)
-        self._bias_ = nn.Parameter(bias.flatten())
-
-    def recurrent(self) -> Tensor:
-        """(H, d, 4 d), gates in the order z, o, i, f."""
-        heads, _, head = self._recurrent_kernel_.shape
-        return self._recurrent_kernel_.view(heads, 4, head, head)[:, STORED_AS].flatten(1, 2).transpose(1, 2)
-
-    def bias(self) -> Tensor:
-        """(4, H, d), gates in the order z, o, i, f."""
-        heads, _, head = self._recurrent_kernel_.shape
-        return self._bias_.view(4, heads, head)[(STORED_AS,)]
 
 
 class SLSTM(nn.Module):
@@ -208,24 +157,6 @@ class SLSTM(nn.Module):
             return torch.cat([torch.baddbmm(part, source.to(bias.dtype), torch.cat(pair, -1)) for source, pair, part in pairs], -1)
 
 
-class FeedForward(nn.Module):
-    """Gated feed-forward layer with GELU."""
-
-    def __init__(self, settings: BlockSettings) -> None:
-        super().__init__()
-        width, inner = settings.width, settings.inner(settings.feed_forward)
-        self.proj_up = nn.Linear(width, 2 * inner, bias=False)
-        self.proj_down = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(settings.dropout)
-        draw_small(self.proj_up.weight, width)
-        draw_output(self.proj_down.weight, width, settings.blocks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(T, D) to (T, D)."""
-        gate, up = halves(x, self.proj_up)
-        return self.dropout(project(functional.gelu(gate) * up, self.proj_down))
-
-
 class SLSTMBlock(Block):
     """x + sLSTM(norm(x)), then x + feed_forward(norm(x))."""
 
@@ -253,6 +184,10 @@ class SLSTMBlock(Block):
             outputs.append(x + block.ffn(block.ffn_norm(x)))
         return outputs
 
+    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+        """See Block."""
+        return slstm_block(self, x, begins, reverse)
+
     def gates(self, x: Tensor, places: Places, side: int) -> Tensor:
         """(T, D) to preactivations (H, T, 4 d) in packed order. side: number of the direction."""
         normed = self.xlstm_norm(x)
@@ -266,6 +201,7 @@ class BlockStack(nn.Module):
 
     def __init__(self, settings: BlockSettings, slstm_at: Sequence[int]) -> None:
         super().__init__()
+        self.settings = settings
         kinds = [SLSTMBlock if position in slstm_at else MLSTMBlock for position in range(settings.blocks)]
         self.blocks = nn.ModuleList(kind(settings, position) for position, kind in enumerate(kinds))
         self.post_blocks_norm = LayerNorm(settings.width)
@@ -287,6 +223,19 @@ class BlockStack(nn.Module):
             if reverse:
                 streams = [places.single.flip(x) for x in streams]
         return [stack.post_blocks_norm(x) for stack, x in zip(stacks, streams, strict=True)]
+
+    def by_loops(self, x: Tensor, layout: Layout, reverse: bool = False, alternate: bool = False) -> Tensor | None:
+        """(T, D) to (T, D), one stack by compiled loops; None where they do not run.
+
+        reverse: whether sequences are read from their ends. alternate: whether every second block reads the other way round.
+        """
+        if not loops_run(self, x, layout, self.settings.backend, self.settings.conv_width):
+            return None
+        blocks: list[Any] = list(self.blocks)
+        for position, block in enumerate(blocks):
+            x = block.by_loops(x, layout.begins, reverse != (alternate and position % 2 == 1))
+        normed: Tensor = self.post_blocks_norm(x)
+        return normed
 
     def stages(self, alternate: bool) -> list[Stage]:
         """One stack over segments, block by block; alternate as in `run`."""

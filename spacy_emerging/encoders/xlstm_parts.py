@@ -20,6 +20,10 @@ from ..kernels.slstm import Packing
 ROUNDED_TO = 64
 """Inner widths are rounded up to a multiple of this, as by the authors."""
 
+GATES = ("zgate", "ogate", "fgate", "igate")
+"""The projections that feed the preactivations z, o, i, f of an sLSTM. The authors' code feeds the input gate from the layer
+that it calls `fgate` and the forget gate from `igate`; exchangeable weights need the same."""
+
 
 @dataclass(frozen=True)
 class BlockSettings:

@@ -82,7 +82,7 @@ def test_a_doc_beyond_max_batch_tokens_is_predicted_in_segments(name: str, direc
     assert_close(found, wanted)
     outputs, _ = model.begin_update(inputs)
     assert len(seen) == 2
-    assert_close(outputs, wanted)
+    assert_close(outputs, wanted, tolerance=1e-4)  # compiled loops may round differently, and norms of narrow heads enlarge it
     assert outputs[1].shape == (200, WIDTH)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,8 +14,18 @@ from spacy_emerging.encoders.parts import head_count
 from spacy_emerging.encoders.xlstm import XLSTM, XLSTMEncoder
 from spacy_emerging.encoders.xlstm_blocks import MLSTMBlock, SLSTMBlock
 from spacy_emerging.errors import SettingError
+from spacy_emerging.kernels import native
 
 DIRECTIONS = ["concat", "alternate", "forward"]
+
+
+@pytest.fixture(autouse=True, params=["loops", "torch"])
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    """All that follows holds with the compiled loops and without."""
+    if request.param == "loops" and not native.available():
+        pytest.skip("no compiled loops")
+    with nullcontext() if request.param == "loops" else native.switched_off():
+        yield request.param
 
 
 def make(direction: str = "concat", width: int = 8, depth: int = 2, dtype: torch.dtype = torch.float32, **settings: object) -> XLSTM:
@@ -50,6 +63,26 @@ def test_gradients_equal_finite_differences(direction: str) -> None:
 
     picked = [parameter.detach().requires_grad_() for parameter in parameters]
     assert torch.autograd.gradcheck(run, (tokens, *picked), rtol=1e-3, atol=1e-4, fast_mode=True)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("settings", [{}, {"qkv_block": 3}, {"conv_width": 9}, {"conv_width": 1}, {"slstm_at": []}])
+def test_loops_compute_what_torch_computes(form: str, direction: str, settings: dict[str, object]) -> None:
+    """Outputs and gradients, for settings that the loops know and for some that they leave to torch."""
+    if form == "torch":
+        pytest.skip("nothing to compare with")
+    module = make(direction, width=16, dtype=torch.float64, **settings)
+    lengths = [3, 140, 1, 6]
+    tokens, layout = torch.randn(150, 16, dtype=torch.float64), Layout(lengths)
+    wanted = torch.randn_like(tokens)
+    found = module(tokens, layout)
+    gradients = torch.autograd.grad((found * wanted).sum(), list(module.parameters()))
+    with native.switched_off():
+        expected = module(tokens, layout)
+        by_torch = torch.autograd.grad((expected * wanted).sum(), list(module.parameters()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+    for ours, theirs in zip(gradients, by_torch, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

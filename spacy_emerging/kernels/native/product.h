@@ -24,8 +24,11 @@ INLINE void tile(int depth, const Real* a, long a_row, long a_column, const Real
 
 template <bool ADD, int ROWS, class Real>
 INLINE void strip(int columns, int depth, const Real* a, long a_row, long a_column, const Real* b, long b_row, Real* c, long c_row) {
-    constexpr int lanes = LANES<Real>;
+    constexpr int lanes = LANES<Real>, wide = ROWS == 1 ? 8 : ROWS <= 3 ? 4 : 2;  // sums enough that none waits for itself
     int j = 0;
+    if constexpr (wide > 2)
+        for (; j + wide * lanes <= columns; j += wide * lanes)
+            tile<ADD, ROWS, wide>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Whole{});
     for (; j + 2 * lanes <= columns; j += 2 * lanes)
         tile<ADD, ROWS, 2>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Whole{});
     for (; j + lanes <= columns; j += lanes) tile<ADD, ROWS, 1>(depth, a, a_row, a_column, b + j, b_row, c + j, c_row, Whole{});
