@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..bridge.layout import Carried, Layout
 from ..kernels.convolution import causal_convolution, convolution_of_sequences, convolution_segment
-from ..kernels.linear_loops import project_rows
+from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
 from ..kernels.minimal_scan import minimal_layer
@@ -51,7 +51,7 @@ class MinimalBlock(Block):
                 return [block._leave(stream, state) for block, stream, state in zip(blocks, streams, done, strict=True)]
         if hasattr(blocks[0], "conv"):
             normed = _convolved([block.conv for block in blocks], normed, places, carried)
-        preactivations = [project_rows(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
+        preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
         with torch.autocast(streams[0].device.type, enabled=False):
             decay, update = minimal_gates(preactivations, blocks[0].inner)
             before = None if carried is None else carried.get("state")
@@ -71,7 +71,7 @@ class MinimalBlock(Block):
 
     def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
         """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""
-        stream = stream + self.dropout(project_rows(states, self.out))
+        stream = stream + self.dropout(project(states, self.out))
         return stream + self.dropout(self.feed_forward(stream))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import largest_divisor
-from ..kernels.linear_loops import feed_forward
+from ..kernels.feed_forward import feed_forward
 from ..kernels.norm import gated_rms_norm, rms_norm
 
 LEAST_HEAD = 4

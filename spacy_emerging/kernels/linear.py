@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from .linear_loops import linear_by_loops, worth_loops
 from .quantized import QuantizedLinear
 
 HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -20,9 +21,11 @@ WORTH_PREPARING = 32_000_000
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(T, I) to (T, O): x weight^T + bias, as `torch.nn.functional.linear`.
 
-    For large products in float32 on a CPU it calls oneDNN instead of the BLAS library: the same product, but twice as fast
-    where the BLAS is Intel's and the processor is not.
+    For large products in float32 on a CPU it takes compiled loops where they are the fastest, and elsewhere calls oneDNN instead of the
+    BLAS library: the same product, but twice as fast where the BLAS is Intel's and the processor is not.
     """
+    if worth_loops(x, weight, bias):
+        return linear_by_loops(x, weight, bias)
     large = x.dim() == 2 and len(x) * weight.numel() >= WORTH_PREPARING
     if HAS_ONEDNN and large and _plain_float32(x, weight):
         return _OneDNNLinear.apply(x, weight, bias)

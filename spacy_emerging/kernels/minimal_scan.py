@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from . import native
-from .linear_loops import project_rows, worth_loops
+from .linear import project
+from .linear_loops import worth_loops
 from .quantized import QuantizedLinear
 
 
@@ -32,8 +33,8 @@ def minimal_layer(x: Tensor, gates: nn.Linear | QuantizedLinear, units: int, beg
     Then a block of preactivations is read while it is in the cache, and their gradients are never laid out as a whole. Threads
     share the sequences, so that there have to be enough of them.
     """
-    if isinstance(gates, QuantizedLinear) or not worth_loops(x, gates) or len(begins) - 1 < torch.get_num_threads():
-        return minimal_scan(project_rows(x, gates), units, begins)
+    if isinstance(gates, QuantizedLinear) or not worth_loops(x, gates.weight, gates.bias) or len(begins) - 1 < torch.get_num_threads():
+        return minimal_scan(project(x, gates), units, begins)
     return _Layer.apply(x, gates.weight, gates.bias, units, begins)
 
 

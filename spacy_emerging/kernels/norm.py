@@ -36,7 +36,7 @@ NO_GATE, GATE_BEFORE, GATE_AFTER = range(3)
 
 def _normed(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> Tensor:
     x, gate = _exact(x), None if gate is None else _exact(gate)
-    if native.usable(*(t for t in (x, gate, weight) if t is not None)):
+    if native.usable(x, gate, weight):
         return _ByLoops.apply(x, gate, weight, kind)
     return _NormThenGate.apply(x, gate, weight) if kind == GATE_AFTER else _RMSNorm.apply(x, gate, weight)
 

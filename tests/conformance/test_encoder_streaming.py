@@ -10,6 +10,7 @@ import torch
 
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.segments import can_stream, in_segments
+from spacy_emerging.kernels import native
 
 from .encoders import PRESENT, WIDTH, assert_close, assert_same, directions, ready, sequences, torch_module
 
@@ -80,9 +81,10 @@ def test_a_doc_beyond_max_batch_tokens_is_predicted_in_segments(name: str, direc
     # then these two, and only they, go in segments, and training takes every Doc as a whole
     assert len(seen) == 2
     assert_close(found, wanted)
-    outputs, _ = model.begin_update(inputs)
+    with native.switched_off():  # as most segments are computed
+        outputs, _ = model.begin_update(inputs)
     assert len(seen) == 2
-    assert_close(outputs, wanted, tolerance=1e-4)  # compiled loops may round differently, and norms of narrow heads enlarge it
+    assert_close(outputs, wanted)
     assert outputs[1].shape == (200, WIDTH)
 
 

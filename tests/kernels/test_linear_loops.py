@@ -9,14 +9,17 @@ from torch.nn import functional
 
 from spacy_emerging.kernels import native
 from spacy_emerging.kernels.activation import gelu
-from spacy_emerging.kernels.linear_loops import WORTH_LAYING_OUT, feed_forward, project_rows
+from spacy_emerging.kernels.feed_forward import feed_forward
+from spacy_emerging.kernels.linear import project
+from spacy_emerging.kernels.linear_loops import WORTH_LAYING_OUT
 from spacy_emerging.kernels.quantized import QuantizedLinear
 
 ROWS = [0, 1, WORTH_LAYING_OUT - 1, WORTH_LAYING_OUT, WORTH_LAYING_OUT + 1, 2 * WORTH_LAYING_OUT + 7, 520]
 
 
 @pytest.fixture(params=["loops", "torch"], autouse=True)
-def way(request):
+def way(request, monkeypatch):
+    monkeypatch.setattr(linear_loops, "FASTEST", True)  # whatever the processor
     with contextlib.nullcontext() if request.param == "loops" else native.switched_off():
         yield
 
@@ -56,7 +59,7 @@ def test_a_linear_layer_is_that_of_torch(rows, inputs, outputs):
     def expected(x, weight, bias):
         return functional.linear(x, weight, bias)
 
-    assert_same(lambda x, *_: project_rows(x, mine), expected, (x, mine.weight, mine.bias))
+    assert_same(lambda x, *_: project(x, mine), expected, (x, mine.weight, mine.bias))
 
 
 @pytest.mark.usefixtures("threads")
@@ -76,7 +79,7 @@ def test_gradients_equal_finite_differences():
     torch.manual_seed(0)
     up, down = layer(1, 2), layer(2, 1)
     x = torch.randn(WORTH_LAYING_OUT + 1, 1, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: project_rows(x, up), x)
+    assert torch.autograd.gradcheck(lambda x: project(x, up), x)
     assert torch.autograd.gradcheck(lambda x: feed_forward(x, up, down), x)
     assert torch.autograd.gradcheck(gelu, x)
 
@@ -85,14 +88,14 @@ def test_in_float32_both_are_as_exact_as_those_of_torch():
     torch.manual_seed(0)
     up, down = layer(64, 256, torch.float32), layer(256, 64, torch.float32)
     x = torch.randn(300, 64, requires_grad=True)
-    assert_same(lambda x: project_rows(x, up), up, (x,), rtol=2e-6)
+    assert_same(lambda x: project(x, up), up, (x,), rtol=2e-6)
     assert_same(lambda x: feed_forward(x, up, down), lambda x: down(functional.gelu(up(x))), (x,), rtol=2e-6)
 
 
 def test_rows_may_be_part_of_something_wider():
     mine, turned, wide = layer(8, 5), layer(300, 4), torch.randn(300, 200, dtype=torch.float64, requires_grad=True)
-    assert_same(lambda x: project_rows(x[:, 3:11], mine), lambda x: mine(x[:, 3:11]), (wide,))
-    assert_same(lambda x: project_rows(x.t(), turned), lambda x: turned(x.t()), (wide,))
+    assert_same(lambda x: project(x[:, 3:11], mine), lambda x: mine(x[:, 3:11]), (wide,))
+    assert_same(lambda x: project(x.t(), turned), lambda x: turned(x.t()), (wide,))
 
 
 @pytest.mark.parametrize("dtype,tolerance", [(torch.float32, 1e-6), (torch.float64, 1e-14)])
@@ -108,11 +111,11 @@ def test_gelu_is_exact_over_all_sizes(dtype, tolerance):
 def test_under_autocast_products_are_in_low_precision():
     mine, x = layer(8, 8, torch.float32), torch.randn(300, 8)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert project_rows(x, mine).dtype == feed_forward(x, mine, mine).dtype == torch.bfloat16
+        assert project(x, mine).dtype == feed_forward(x, mine, mine).dtype == torch.bfloat16
 
 
 def test_quantized_layers_are_called_as_they_are():
     mine, x = layer(8, 8, torch.float32), torch.randn(300, 8)
     quantized = QuantizedLinear(mine)
-    torch.testing.assert_close(project_rows(x, quantized), quantized(x))
+    torch.testing.assert_close(project(x, quantized), quantized(x))
     torch.testing.assert_close(feed_forward(x, quantized, mine), mine(functional.gelu(quantized(x))))

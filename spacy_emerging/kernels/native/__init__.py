@@ -52,12 +52,11 @@ def available() -> bool:
     return _library is not None
 
 
-def usable(*tensors: Tensor) -> bool:
-    """Whether the loops can run on these tensors: all on the CPU, all in float32 or all in float64."""
-    if _library is None or _switched_off:
+def usable(first: Tensor, *others: Tensor | None) -> bool:
+    """Whether the loops can run on these tensors, and on those among them that there are: on the CPU, all in float32 or all in float64."""
+    if _library is None or _switched_off or first.dtype not in SUFFIXES:
         return False
-    dtype = tensors[0].dtype
-    return dtype in SUFFIXES and all(t.device.type == "cpu" and t.dtype == dtype for t in tensors)
+    return all(t is None or (t.device.type == "cpu" and t.dtype == first.dtype) for t in (first, *others))
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 // GELU over a flat array.
 #include "gelu.h"
 
+namespace {
+
 // Calls work(place, width) for all of a flat array.
 template <class Real, class Work>
 INLINE void everywhere(long count, long threads, Work work) {
@@ -11,6 +13,8 @@ INLINE void everywhere(long count, long threads, Work work) {
         each_vector<Real>(rest, [&](long i, auto width) { work(first + i, width); });
     }
 }
+
+}  // namespace
 
 #define ACTIVATION(Real, suffix)                                                                                            \
     EXPORT void gelu_forward_##suffix(const Real* x, Real* y, long count, long threads) {                                   \

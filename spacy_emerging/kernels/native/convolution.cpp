@@ -3,6 +3,8 @@
 // Rows are worked on in the order in which they lie in memory; each thread has a range of channels.
 #include "simd.h"
 
+namespace {
+
 template <class Real>
 struct Convolution {
     long sequences;
@@ -146,6 +148,8 @@ static void backward(const Convolution<Real>& conv, const Gradients<Real>& g, lo
     }
 #define FORWARD(count) forward<count>(conv, y, y_row, threads)
 #define BACKWARD(count) backward<count>(conv, g, threads)
+
+}  // namespace
 
 #define CONVOLUTION(Real, suffix)                                                                                                     \
     EXPORT void convolution_forward_##suffix(                                                                                          \

@@ -2,6 +2,8 @@
 #include "gelu.h"
 #include "panels.h"
 
+namespace {
+
 constexpr long BLOCK = 2 * ROWS;  // rows that the backward pass works on
 
 template <class Real>
@@ -75,6 +77,8 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
         }
     }
 }
+
+}  // namespace
 
 #define FEED_FORWARD(Real, suffix)                                                                                                     \
     EXPORT void feed_forward_forward_##suffix(                                                                                         \

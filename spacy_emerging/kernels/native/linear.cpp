@@ -1,6 +1,8 @@
 // Linear layers, y = x W^T + bias, and the way back.
 #include "panels.h"
 
+namespace {
+
 constexpr long DEPTH = 256;  // tokens that the gradient of W sums up at a time
 
 template <class Real>
@@ -38,6 +40,9 @@ static void outer(
 }
 
 // x: (tokens, in) in rows so far apart. weight: (out, in). y, grad: (tokens, out).
+
+}  // namespace
+
 #define LINEAR(Real, suffix)                                                                                                         \
     EXPORT void linear_forward_##suffix(                                                                                             \
         const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long tokens, long in, long out, long threads) {    \

@@ -4,6 +4,8 @@
 #include "panels.h"
 #include "units.h"
 
+namespace {
+
 constexpr int LOWEST = -80;  // preactivations of gates below count as this, so that their exponentials stay finite
 
 // What the gates of a vector of units say: shares of the state before and of the candidate, and the derivatives of the former.
@@ -157,6 +159,8 @@ static void layer_backward(
         }
     }
 }
+
+}  // namespace
 
 #define MINIMAL(Real, suffix)                                                                                                         \
     EXPORT void minimal_forward_##suffix(                                                                                             \

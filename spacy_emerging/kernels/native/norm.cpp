@@ -1,6 +1,8 @@
 // Root-mean-square normalisation of rows, plain or with a gate before or after it.
 #include "simd.h"
 
+namespace {
+
 enum Gate { NONE, BEFORE, AFTER };  // rms(x) w; rms(x silu(z)) w; rms(x) w silu(z)
 
 template <int GATE, class Real>
@@ -83,6 +85,8 @@ static void backward(
         }
     }
 }
+
+}  // namespace
 
 #define NORM(Real, suffix)                                                                                                         \
     EXPORT void norm_forward_##suffix(                                                                                              \

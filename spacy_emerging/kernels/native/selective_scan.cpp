@@ -8,6 +8,8 @@
 
 #include "units.h"
 
+namespace {
+
 constexpr int BLOCK = 16;  // tokens; the backward pass starts from states that are kept, one in so many
 
 template <class Real>
@@ -273,6 +275,8 @@ static void backward(const Scan<Real>& s, const Gradients<Real>& g, Real* kept, 
             for (long n = 0; n < s.state; n++) da[c * s.state + n] = d.da[(c / L * s.state + n) * L + c % L];
     }
 }
+
+}  // namespace
 
 #define SELECTIVE_SCAN(Real, suffix)                                                                                             \
     EXPORT void selective_scan_forward_##suffix(                                                                                 \

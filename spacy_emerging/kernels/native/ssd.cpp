@@ -5,6 +5,8 @@
 
 #include "product.h"
 
+namespace {
+
 template <class Real>
 struct Problem {
     long sequences;
@@ -303,6 +305,8 @@ static void backward(
         }
     }
 }
+
+}  // namespace
 
 #define SSD(Real, suffix)                                                                                                            \
     EXPORT void ssd_forward_##suffix(                                                                                                 \
