@@ -84,10 +84,15 @@ class _OfSequences(torch.autograd.Function):
         return grad_x, *found, None, None, None
 
 
-def convolution_forward(x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, *, ahead: int, activated: bool) -> Tensor:
-    """(T, D), columns of something wider perhaps, to (T, D). weight: (D, taps). ahead: later tokens seen. activated: SiLU after it."""
+def convolution_forward(
+    x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, *, ahead: int, activated: bool, into: Tensor | None = None
+) -> Tensor:
+    """(T, D), columns of something wider perhaps, to (T, D). weight: (D, taps). ahead: later tokens seen.
+
+    activated: SiLU after it. into: the array that is written, if there is one.
+    """
     tokens, channels = x.shape
-    y = x.new_empty(tokens, channels)
+    y = x.new_empty(tokens, channels) if into is None else into
     sizes = (x.stride(0), len(begins) - 1, channels, weight.shape[1], ahead, int(activated))
     native.run("convolution_forward", x, weight.t().contiguous(), bias, begins, y, *sizes, channels)
     return y

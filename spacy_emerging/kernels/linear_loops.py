@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from . import native
 
-WORTH_LAYING_OUT = 96
+WORTH_LAYING_OUT = 512
 """Rows from which the loops are taken: below, laying out the weights costs more than it gains. Our default."""
 
 LARGEST = 1 << 20

@@ -126,11 +126,19 @@ def norm_forward(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> t
 
 
 def norm_backward(
-    x: Tensor, gate: Tensor | None, weight: Tensor, scales: Tensor, grad: Tensor, grad_gate: Tensor | None, kind: int
+    x: Tensor,
+    gate: Tensor | None,
+    weight: Tensor,
+    scales: Tensor,
+    grad: Tensor,
+    grad_gate: Tensor | None,
+    kind: int,
+    into: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Writes the gradient of the gate; gives those of x and weight."""
+    """Writes the gradient of the gate; gives those of x, which goes `into` an array if there is one, and of weight."""
     rows, width = x.shape
-    grad_x, grad_weight = x.new_empty(rows, width), x.new_empty(torch.get_num_threads(), width)
+    grad_x = x.new_empty(rows, width) if into is None else into
+    grad_weight = x.new_empty(torch.get_num_threads(), width)
     sizes = (kind, x.stride(0), _row(gate), _row(grad_gate), rows, width)
     native.run("norm_backward", x, gate, weight, scales, grad, grad_x, grad_gate, grad_weight, *sizes)
     return grad_x, grad_weight.sum(0)

@@ -43,23 +43,23 @@ def quasiseparable_mixer(projected: Tensor, parameters: Parameters, begins: Tens
     projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
     if not native.usable(projected, *parameters) or parameters.conv_weight.shape[1] > MOST_TAPS:
         return None
-    return _Mixer.apply(projected, *parameters, begins, sizes)
+    return _Mixer.apply(projected, *parameters, begins, sizes, torch.is_grad_enabled())
 
 
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
-        parameters, (begins, sizes) = Parameters(*rest[:-2]), rest[-2:]
+        parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
         projected = projected.contiguous()
         gate, mixed, steps = _split(projected, sizes)
         ahead = parameters.conv_weight.shape[1] // 2
-        convolved = convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=ahead, activated=True)
+        convolved = projected.new_empty(mixed.shape) if wanted else native.workspace("convolved", projected, *mixed.shape)
+        convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=ahead, activated=True, into=convolved)
         dt = functional.softplus(steps + parameters.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
         rate = -parameters.log_rate.exp()
         x = convolved[:, : sizes.inner]
         diagonal = functional.linear(x, parameters.diagonal_weight, parameters.diagonal_bias)
         y = (_by_head(x, sizes) * diagonal[..., None]).flatten(1)
-        wanted = any(ctx.needs_input_grad)
         states = []
         for side, steps_of_side, streams in zip(SIDES, dt, _streams(convolved, sizes), strict=True):
             _, kept = ssd_forward(streams, steps_of_side, rate, None, begins, sizes, keep=wanted, side=side, add_to=y)
@@ -77,9 +77,11 @@ class _Mixer(torch.autograd.Function):
         parameters, sizes = Parameters(*saved[:7]), ctx.sizes
         begins, convolved, dt, rate, diagonal, y, scale, *states = saved[7:]
         gate, mixed, steps = _split(projected, sizes)
-        grad_projected, grad_convolved = torch.empty_like(projected), torch.empty_like(convolved)
+        grad_projected = torch.empty_like(projected)
+        grad_convolved = native.workspace("gradient of what was convolved", y, *convolved.shape)
         grad_gate, grad_mixed, grad_steps = _split(grad_projected, sizes)
-        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_AFTER)
+        into = native.workspace("gradient of y", y, *y.shape)
+        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_AFTER, into)
         x, grad_x = convolved[:, : sizes.inner], grad_convolved[:, : sizes.inner]
         grad_diagonal = torch.einsum("thp,thp->th", _by_head(grad_y, sizes), _by_head(x, sizes))
         torch.mul(_by_head(grad_y, sizes), diagonal[..., None], out=_by_head(grad_x, sizes))
@@ -96,7 +98,7 @@ class _Mixer(torch.autograd.Function):
         torch.mul(torch.cat(grad_dt, 1), torch.sigmoid(steps + parameters.step_bias.repeat(2)), out=grad_steps)
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
         of_diagonal = (grad_diagonal.t() @ x, grad_diagonal.sum(0))
-        return grad_projected, grad_weight, grad_bias, by_bias, grad_rate * rate, *of_diagonal, grad_norm, None, None
+        return grad_projected, grad_weight, grad_bias, by_bias, grad_rate * rate, *of_diagonal, grad_norm, None, None, None
 
 
 def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:

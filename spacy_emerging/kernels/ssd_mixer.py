@@ -40,7 +40,7 @@ def ssd_mixer(projected: Tensor, parameters: Parameters, begins: Tensor, sizes: 
     projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
     if not native.usable(projected, *parameters) or parameters.conv_weight.shape[1] > MOST_TAPS:
         return None
-    return _Mixer.apply(projected, *parameters, begins, sizes)
+    return _Mixer.apply(projected, *parameters, begins, sizes, torch.is_grad_enabled())
 
 
 def ssd_mixer_segment(
@@ -69,13 +69,13 @@ def ssd_mixer_segment(
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
-        parameters, (begins, sizes) = Parameters(*rest[:-2]), rest[-2:]
+        parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
         projected = projected.contiguous()
         gate, mixed, steps = _split(projected, sizes)
-        convolved = convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=0, activated=True)
+        convolved = projected.new_empty(mixed.shape) if wanted else native.workspace("convolved", projected, *mixed.shape)
+        convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=0, activated=True, into=convolved)
         dt = functional.softplus(steps + parameters.step_bias)
         rate = -parameters.log_rate.exp()
-        wanted = any(ctx.needs_input_grad)
         y, states = ssd_forward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, keep=wanted)
         normed, scale = norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE)
         if wanted:
@@ -92,16 +92,17 @@ class _Mixer(torch.autograd.Function):
         gate, mixed, steps = _split(projected, ctx.sizes)
         grad_projected = torch.empty_like(projected)
         grad_gate, grad_mixed, grad_steps = _split(grad_projected, ctx.sizes)
-        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_BEFORE)
-        grad_convolved = torch.empty_like(convolved)
+        into = native.workspace("gradient of y", y, *y.shape)
+        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_BEFORE, into)
+        grad_convolved = native.workspace("gradient of what was convolved", y, *convolved.shape)
         streams, found = _streams(convolved, ctx.sizes), _streams(grad_convolved, ctx.sizes)
         grad_dt, grad_rate, grad_skip = ssd_backward(streams, dt, rate, parameters.skip, begins, ctx.sizes, states, grad_y, found)
         grad_weight, grad_bias = convolution_backward(
             mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed, ahead=0, activated=True
         )
         torch.mul(grad_dt, torch.sigmoid(steps + parameters.step_bias), out=grad_steps)
-        grad_log_rate = grad_rate * rate
-        return grad_projected, grad_weight, grad_bias, grad_steps.sum(0), grad_log_rate, grad_skip, grad_norm, None, None
+        found_for = (grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
+        return grad_projected, *found_for, None, None, None
 
 
 def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:

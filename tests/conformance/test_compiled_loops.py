@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
 import torch
@@ -78,3 +80,45 @@ def test_loops_can_be_switched_off() -> None:
 @pytest.mark.parametrize("other", [torch.ones(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.float64), torch.ones(2, device="meta")])
 def test_loops_take_numbers_of_one_type_on_the_processor(other: Tensor) -> None:
     assert not native.usable(torch.ones(2), other)
+
+
+def test_a_workspace_is_kept_and_grows() -> None:
+    like = torch.ones(1)
+    first = native.workspace("a test", like, 2, 3)
+    assert first.shape == (2, 3) and native.workspace("a test", like, 6).data_ptr() == first.data_ptr()
+    assert native.workspace("another", like, 6).data_ptr() != first.data_ptr()
+    assert native.workspace("a test", like, 70).shape == (70,)
+    assert native.workspace("a test", like.double(), 6).dtype == torch.float64
+
+
+def test_threads_of_a_program_have_workspaces_of_their_own() -> None:
+    found: list[int] = []
+    mine = native.workspace("a test", torch.ones(1), 6)
+    thread = Thread(target=lambda: found.append(native.workspace("a test", torch.ones(1), 6).data_ptr()))
+    thread.start()
+    thread.join()
+    assert found != [mine.data_ptr()]
+
+
+def test_a_workspace_made_in_inference_mode_serves_outside_of_it() -> None:
+    with torch.inference_mode():
+        native.workspace("a third", torch.ones(1), 6)
+    assert native.workspace("a third", torch.ones(1), 6).zero_().sum() == 0
+
+
+@needs_loops
+@each_direction
+def test_prediction_at_the_same_time_from_two_threads(name: str, direction: str) -> None:
+    torch.manual_seed(0)
+    module = ready(name, direction, width=16).shims[0].module.eval()
+    inputs = [torch.randn(sum(LENGTHS), 16) for _ in range(4)]
+    with torch.no_grad():
+        wanted = [module(tokens, Layout(LENGTHS)) for tokens in inputs]
+
+    def predict(tokens: Tensor) -> Tensor:
+        with torch.no_grad():
+            return module(tokens, Layout(LENGTHS))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(predict, inputs * 5))
+    assert all(torch.equal(one, other) for one, other in zip(found, wanted * 5, strict=True))

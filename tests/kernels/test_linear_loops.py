@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spacy_emerging.kernels import native
+from spacy_emerging.kernels import linear_loops, native
 from spacy_emerging.kernels.activation import gelu
 from spacy_emerging.kernels.feed_forward import feed_forward
 from spacy_emerging.kernels.linear import project

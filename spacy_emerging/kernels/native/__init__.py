@@ -7,7 +7,9 @@ the numbers lie, so that one build fits every version. Set SPACY_EMERGING_NATIVE
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -68,6 +70,28 @@ def switched_off() -> Iterator[None]:
         yield
     finally:
         _switched_off = before
+
+
+def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
+    """An array that is kept from call to call, for numbers that nothing reads after the call: each thread has its own under each name.
+
+    Fresh memory costs more than the loops that fill it. Arrays beyond LARGEST bytes are not kept.
+    """
+    count = math.prod(shape)
+    if count * like.element_size() > LARGEST:
+        return like.new_empty(shape)
+    kept = _own.__dict__
+    key = f"{name} {like.dtype}"
+    if key not in kept or kept[key].numel() < count:
+        with torch.inference_mode(False):  # what is made in that mode may not be written outside of it
+            kept[key] = torch.empty(count, dtype=like.dtype)
+    return kept[key][:count].view(shape)
+
+
+LARGEST = 1 << 26
+"""64 MB: the arrays of some 30,000 tokens at width 256."""
+
+_own = threading.local()
 
 
 def run(name: str, *arguments: Tensor | int | float | None) -> None:

@@ -86,57 +86,63 @@ static void forward(
     const Problem<Real>& p, const int64_t* state_begins, Real* states, const Real* start, Real* end, Real* y, long y_row, long add,
     long threads) {
     const long N = p.state, P = p.width, Q = padded<Real>(p.chunk);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (long unit = 0; unit < p.sequences * p.groups; unit++) {
-        Reader<Real> r(p, unit);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
         Scratch<Real> scratch(2 * Q * Q + 3 * Q * N + 4 * Q + Q * P + p.heads * N * P);
         Real *match = scratch.take(Q * Q), *weights = scratch.take(Q * Q), *turned = scratch.take(Q * N);
         Real *to_end_b = scratch.take(Q * N), *faded_c = scratch.take(Q * N);
         Real *log_decay = scratch.take(Q), *dt = scratch.take(Q), *factor = scratch.take(Q), *fades = scratch.take(Q);
         Real *out = scratch.take(Q * P), *state = scratch.take(p.heads * N * P);
-        const long row = r.step * p.row, chunks = r.chunks(), of_sequence = unit / p.groups * p.heads * N * P;
-        if (start) memcpy(state, start + of_sequence, p.heads * N * P * sizeof(Real));
-        for (long chunk = 0; chunk < chunks; chunk++) {
-            const long from = chunk * p.chunk;
-            const int tokens = (int)(r.length - from < p.chunk ? r.length - from : p.chunk);
-            const Real *x = p.x + r.at(from) * p.row, *b = p.b + r.at(from) * p.row, *c = p.c + r.at(from) * p.row;
-            fetch(x, row, tokens, p.heads * P);
-            fetch(b, row, tokens, N);
-            fetch(c, row, tokens, N);
-            transpose(tokens, N, b, row, turned, Q);
-            product_to_lower<false>(tokens, N, c, row, turned, Q, match, Q);
-            for (long head = r.first_head; head < r.last_head; head++) {
-                const Real* x_head = x + head * P;
-                Real* own = state + head * N * P;
-                decays(r, from, tokens, head, log_decay, dt);
-                decay_matrix(tokens, log_decay, weights, Q);
-                for (int i = 0; i < tokens; i++) {
-                    Real *w = weights + i * Q, *m = match + i * Q;
-                    for (long j = 0; j <= i; j += LANES<Real>)
-                        store(w + j, load(w + j, Whole{}) * load(m + j, Whole{}) * load(dt + j, Whole{}), Whole{});
-                    if (p.skip) w[i] += p.skip[head];
-                }
-                product_of_lower<false>(tokens, P, weights, Q, x_head, row, out, P);
-                if (chunk || start) {
-                    exponentials(tokens, log_decay, Real(0), Real(1), fades);
-                    scaled(tokens, N, c, row, fades, faded_c);
-                    product<true>(tokens, P, N, faded_c, N, 1, own, P, out, P);
-                }
-                if (states && chunk)
-                    memcpy(states + ((state_begins[unit / p.groups] + chunk) * p.heads + head) * N * P, own, N * P * sizeof(Real));
-                if (chunk + 1 < chunks || end) {
-                    exponentials(tokens, log_decay, log_decay[tokens - 1], Real(-1), factor);
-                    for (int i = 0; i < tokens; i++) factor[i] *= dt[i];
-                    scaled(tokens, N, b, row, factor, to_end_b);
-                    carry(r, to_end_b, tokens, x_head, row, power_of_e(log_decay[tokens - 1]), own);
-                    if (end && chunk + 1 == chunks) memcpy(end + of_sequence + head * N * P, own, N * P * sizeof(Real));
-                }
-                for (int i = 0; i < tokens && from + i + p.shift < r.length; i++) {
-                    Real* to = y + r.at(from + i + p.shift) * y_row + head * P;
-                    each_vector<Real>(P, [&](long j, auto part) {
-                        Vector<Real> value = load(out + i * P + j, part);
-                        store(to + j, add ? load(to + j, part) + value : value, part);
-                    });
+#pragma omp for schedule(static)
+        for (long unit = 0; unit < p.sequences * p.groups; unit++) {
+            Reader<Real> r(p, unit);
+            const long row = r.step * p.row, chunks = r.chunks(), of_sequence = unit / p.groups * p.heads * N * P;
+            if (start)
+                memcpy(state, start + of_sequence, p.heads * N * P * sizeof(Real));
+            else if (chunks > 1 || end)
+                memset(state, 0, p.heads * N * P * sizeof(Real));
+            for (long chunk = 0; chunk < chunks; chunk++) {
+                const long from = chunk * p.chunk;
+                const int tokens = (int)(r.length - from < p.chunk ? r.length - from : p.chunk);
+                const Real *x = p.x + r.at(from) * p.row, *b = p.b + r.at(from) * p.row, *c = p.c + r.at(from) * p.row;
+                fetch(x, row, tokens, p.heads * P);
+                fetch(b, row, tokens, N);
+                fetch(c, row, tokens, N);
+                transpose(tokens, N, b, row, turned, Q);
+                product_to_lower<false>(tokens, N, c, row, turned, Q, match, Q);
+                for (long head = r.first_head; head < r.last_head; head++) {
+                    const Real* x_head = x + head * P;
+                    Real* own = state + head * N * P;
+                    decays(r, from, tokens, head, log_decay, dt);
+                    decay_matrix(tokens, log_decay, weights, Q);
+                    for (int i = 0; i < tokens; i++) {
+                        Real *w = weights + i * Q, *m = match + i * Q;
+                        for (long j = 0; j <= i; j += LANES<Real>)
+                            store(w + j, load(w + j, Whole{}) * load(m + j, Whole{}) * load(dt + j, Whole{}), Whole{});
+                        if (p.skip) w[i] += p.skip[head];
+                    }
+                    product_of_lower<false>(tokens, P, weights, Q, x_head, row, out, P);
+                    if (chunk || start) {
+                        exponentials(tokens, log_decay, Real(0), Real(1), fades);
+                        scaled(tokens, N, c, row, fades, faded_c);
+                        product<true>(tokens, P, N, faded_c, N, 1, own, P, out, P);
+                    }
+                    if (states && chunk)
+                        memcpy(states + ((state_begins[unit / p.groups] + chunk) * p.heads + head) * N * P, own, N * P * sizeof(Real));
+                    if (chunk + 1 < chunks || end) {
+                        exponentials(tokens, log_decay, log_decay[tokens - 1], Real(-1), factor);
+                        for (int i = 0; i < tokens; i++) factor[i] *= dt[i];
+                        scaled(tokens, N, b, row, factor, to_end_b);
+                        carry(r, to_end_b, tokens, x_head, row, power_of_e(log_decay[tokens - 1]), own);
+                        if (end && chunk + 1 == chunks) memcpy(end + of_sequence + head * N * P, own, N * P * sizeof(Real));
+                    }
+                    for (int i = 0; i < tokens && from + i + p.shift < r.length; i++) {
+                        Real* to = y + r.at(from + i + p.shift) * y_row + head * P;
+                        each_vector<Real>(P, [&](long j, auto part) {
+                            Vector<Real> value = load(out + i * P + j, part);
+                            store(to + j, add ? load(to + j, part) + value : value, part);
+                        });
+                    }
                 }
             }
         }
@@ -242,65 +248,68 @@ static void backward(
     const Problem<Real>& p, const int64_t* state_begins, const Real* states, const Real* grad, long grad_row, const Gradients<Real>& g,
     long add, long threads) {
     const long N = p.state, P = p.width, Q = padded<Real>(p.chunk);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (long unit = 0; unit < p.sequences * p.groups; unit++) {
-        Reader<Real> r(p, unit);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
         Desk<Real> d(p);
-        const long s = unit / p.groups, row = r.step * p.row, chunks = r.chunks();
-        for (long head = r.first_head; head < r.last_head; head++) g.da[s * p.heads + head] = g.dskip[s * p.heads + head] = 0;
-        for (long chunk = chunks - 1; chunk >= 0; chunk--) {
-            const long from = chunk * p.chunk;
-            const int tokens = (int)(r.length - from < p.chunk ? r.length - from : p.chunk);
-            const Real *x = p.x + r.at(from) * p.row, *b = p.b + r.at(from) * p.row, *c = p.c + r.at(from) * p.row;
-            fetch(x, row, tokens, p.heads * P);
-            fetch(grad + r.at(from) * grad_row, r.step * grad_row, tokens, p.heads * P);
-            transpose(tokens, N, b, row, d.turned, Q);
-            product_to_lower<false>(tokens, N, c, row, d.turned, Q, d.match, Q);
-            memset(d.d_match, 0, tokens * Q * sizeof(Real));
-            memset(d.d_b, 0, tokens * N * sizeof(Real));
-            memset(d.d_c, 0, tokens * N * sizeof(Real));
-            for (long head = r.first_head; head < r.last_head; head++) {
-                const Real* x_head = x + head * P;
-                const Real* entering = chunk ? states + ((state_begins[s] + chunk) * p.heads + head) * N * P : nullptr;
-                Real* d_state = d.d_state + head * N * P;
+#pragma omp for schedule(static)
+        for (long unit = 0; unit < p.sequences * p.groups; unit++) {
+            Reader<Real> r(p, unit);
+            const long s = unit / p.groups, row = r.step * p.row, chunks = r.chunks();
+            for (long head = r.first_head; head < r.last_head; head++) g.da[s * p.heads + head] = g.dskip[s * p.heads + head] = 0;
+            for (long chunk = chunks - 1; chunk >= 0; chunk--) {
+                const long from = chunk * p.chunk;
+                const int tokens = (int)(r.length - from < p.chunk ? r.length - from : p.chunk);
+                const Real *x = p.x + r.at(from) * p.row, *b = p.b + r.at(from) * p.row, *c = p.c + r.at(from) * p.row;
+                fetch(x, row, tokens, p.heads * P);
+                fetch(grad + r.at(from) * grad_row, r.step * grad_row, tokens, p.heads * P);
+                transpose(tokens, N, b, row, d.turned, Q);
+                product_to_lower<false>(tokens, N, c, row, d.turned, Q, d.match, Q);
+                memset(d.d_match, 0, tokens * Q * sizeof(Real));
+                memset(d.d_b, 0, tokens * N * sizeof(Real));
+                memset(d.d_c, 0, tokens * N * sizeof(Real));
+                for (long head = r.first_head; head < r.last_head; head++) {
+                    const Real* x_head = x + head * P;
+                    const Real* entering = chunk ? states + ((state_begins[s] + chunk) * p.heads + head) * N * P : nullptr;
+                    Real* d_state = d.d_state + head * N * P;
+                    for (int i = 0; i < tokens; i++) {
+                        Real* to = d.d_y + i * P;
+                        if (from + i + p.shift < r.length)
+                            memcpy(to, grad + r.at(from + i + p.shift) * grad_row + head * P, P * sizeof(Real));
+                        else
+                            memset(to, 0, P * sizeof(Real));
+                        d.d_log[i] = d.d_dt[i] = 0;
+                    }
+                    decays(r, from, tokens, head, d.log_decay, d.dt);
+                    g.dskip[s * p.heads + head] += within(p, d, tokens, head, x_head, row);
+                    if (chunk + 1 < chunks) through_leaving(p, d, tokens, x_head, b, row, d_state, entering);
+                    if (chunk) {
+                        exponentials(tokens, d.log_decay, Real(0), Real(1), d.fades);
+                        through_entering(p, d, tokens, c, row, entering);
+                        if (chunk + 1 == chunks) memset(d_state, 0, N * P * sizeof(Real));
+                        scaled(tokens, N, c, row, d.fades, d.factored);
+                        carry(r, d.factored, tokens, d.d_y, P, power_of_e(d.log_decay[tokens - 1]), d_state);
+                    }
+                    Real later = 0;
+                    for (int i = tokens - 1; i >= 0; i--) {
+                        later += d.d_log[i];
+                        long token = r.at(from + i);
+                        g.ddt[token * p.heads + head] = d.d_dt[i] + later * p.a[head];
+                        g.da[s * p.heads + head] += later * d.dt[i];
+                        Real* to = g.dx + token * g.row + head * P;
+                        each_vector<Real>(P, [&](long j, auto part) {
+                            Vector<Real> value = load(d.d_x + i * P + j, part);
+                            store(to + j, add ? load(to + j, part) + value : value, part);
+                        });
+                    }
+                }
+                product_of_lower<true>(tokens, N, d.d_match, Q, b, row, d.d_c, N);
+                product_of_transposed_lower<true>(tokens, N, d.d_match, Q, c, row, d.d_b, N);
+                const long group = (unit % p.groups) * g.group_row;
                 for (int i = 0; i < tokens; i++) {
-                    Real* to = d.d_y + i * P;
-                    if (from + i + p.shift < r.length)
-                        memcpy(to, grad + r.at(from + i + p.shift) * grad_row + head * P, P * sizeof(Real));
-                    else
-                        memset(to, 0, P * sizeof(Real));
-                    d.d_log[i] = d.d_dt[i] = 0;
+                    long to = group + r.at(from + i) * (p.groups > 1 ? N : g.row);
+                    memcpy(g.db + to, d.d_b + i * N, N * sizeof(Real));
+                    memcpy(g.dc + to, d.d_c + i * N, N * sizeof(Real));
                 }
-                decays(r, from, tokens, head, d.log_decay, d.dt);
-                g.dskip[s * p.heads + head] += within(p, d, tokens, head, x_head, row);
-                if (chunk + 1 < chunks) through_leaving(p, d, tokens, x_head, b, row, d_state, entering);
-                if (chunk) {
-                    exponentials(tokens, d.log_decay, Real(0), Real(1), d.fades);
-                    through_entering(p, d, tokens, c, row, entering);
-                    if (chunk + 1 == chunks) memset(d_state, 0, N * P * sizeof(Real));
-                    scaled(tokens, N, c, row, d.fades, d.factored);
-                    carry(r, d.factored, tokens, d.d_y, P, power_of_e(d.log_decay[tokens - 1]), d_state);
-                }
-                Real later = 0;
-                for (int i = tokens - 1; i >= 0; i--) {
-                    later += d.d_log[i];
-                    long token = r.at(from + i);
-                    g.ddt[token * p.heads + head] = d.d_dt[i] + later * p.a[head];
-                    g.da[s * p.heads + head] += later * d.dt[i];
-                    Real* to = g.dx + token * g.row + head * P;
-                    each_vector<Real>(P, [&](long j, auto part) {
-                        Vector<Real> value = load(d.d_x + i * P + j, part);
-                        store(to + j, add ? load(to + j, part) + value : value, part);
-                    });
-                }
-            }
-            product_of_lower<true>(tokens, N, d.d_match, Q, b, row, d.d_c, N);
-            product_of_transposed_lower<true>(tokens, N, d.d_match, Q, c, row, d.d_b, N);
-            const long group = (unit % p.groups) * g.group_row;
-            for (int i = 0; i < tokens; i++) {
-                long to = group + r.at(from + i) * (p.groups > 1 ? N : g.row);
-                memcpy(g.db + to, d.d_b + i * N, N * sizeof(Real));
-                memcpy(g.dc + to, d.d_c + i * N, N * sizeof(Real));
             }
         }
     }
