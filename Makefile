@@ -48,7 +48,7 @@ peer: $(INSTALLED)
 	$(RUN) -m pytest -n $(WORKERS) -m peer
 
 $(PEERS): $(INSTALLED)
-	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers,minilm]'
 	touch $@
 
 bench: $(PEERS)

@@ -76,6 +76,15 @@ def train_and_score(config: Config, paths: Mapping[str, Path], seed: int, bare: 
     return Measured(best, test, scores, seen / trained, predicted, count_parameters(best))
 
 
+def shortened(config: Config, updates: int, eval_frequency: int) -> Config:
+    """A config for so many updates on gold sentences and tokens, with spaCy's own logger."""
+    for corpus in config["corpora"].values():
+        corpus["gold_preproc"] = True
+    logger = {"@loggers": "spacy.ConsoleLogger.v1"}
+    config["training"] |= {"max_steps": updates, "patience": 0, "eval_frequency": max(eval_frequency, 1), "logger": logger}
+    return config
+
+
 def count_parameters(nlp: Language) -> int:
     """Weights of all components, each counted once."""
     total = 0
