@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy
 import pytest
 from thinc.api import Adam
@@ -24,6 +26,8 @@ each_decoder = pytest.mark.parametrize("decoder", [pytest.param(name, id=name.sp
 @each_decoder
 @by_representative_case
 def test_component_learns_its_corpus_by_heart_and_keeps_it(case: Case, decoder: str) -> None:
+    # given sentences in prediction where there were some in training: a decoder that reads sequences has learned no longer ones
+    case = replace(case, sentencizer=case.sentencizer or case.factory == "emerging_graph")
     nlp, data = initialized(case, model=labeler_model(decoder={"@architectures": decoder, **SETTINGS.get(decoder, {})}))
     train(nlp, data)
     wanted = [case.read(example.reference) for example in data]
