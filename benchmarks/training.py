@@ -26,7 +26,6 @@ from spacy_emerging.corpus.files import replacing
 from spacy_emerging.corpus.reader import Corpus
 
 SPEEDS = ("train_words_per_second", "predict_words_per_second")
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 class Measured(NamedTuple):
@@ -115,13 +114,17 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2f}"
 
 
-def show(markdown: str, page: Path | None) -> None:
-    """Prints a table, or puts it between the markers of a page."""
+def show(markdown: str, page: Path | None, name: str = "results") -> None:
+    """Prints a table, or puts it between the markers of a page: those of this name. Raises ValueError where the page has none."""
     if page is None:
         print(markdown)
         return
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    save(page, before + BEGIN + "\n" + markdown + END + rest.partition(END)[2])
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no place for the table: it needs the lines {begin} and {end}.")
+    save(page, before + begin + "\n" + markdown + end + after)
 
 
 def save(path: Path, text: str) -> None:
