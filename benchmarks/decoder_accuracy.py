@@ -59,7 +59,7 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
 """Settings under which a trained model is asked; systems that are not listed are asked as they come."""
 CORPORA = {
     "gum": Recipe(["tagger", "parser"], 400, 500, 0.002),
-    "wnut": Recipe(["ner"], 450, 500, 0.004),
+    "wnut": Recipe(["ner"], 900, 500, 0.004),
     "ncbi": Recipe(["ner"], 300, 500, 0.004),
 }
 """Smaller batches than the config fragments have: many small updates learn more in little time. A component alone bears a higher rate

@@ -18,6 +18,7 @@ from .test_decoders_learn import DECODERS
 
 CASE = {case.id: case for case in CASES}
 UPSTREAM = "transformer"
+UPDATES = 15
 LISTENER = {
     "@architectures": "spacy-transformers.TransformerListener.v1",
     "grad_factor": 1.0,
@@ -55,21 +56,23 @@ def pipeline(case: Case, decoder: str, path: str) -> Language:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, id=name.split(".")[1]) for name in DECODERS])
-@pytest.mark.parametrize("case", [pytest.param(CASE[id], id=id) for id in ("tag", "ner", "parser")])
+@pytest.mark.parametrize("case", [pytest.param(CASE[id], id=id) for id in ("tag", "parser")])
 def test_learns_above_a_pretrained_transformer_and_keeps_it_through_saving(case: Case, name: str, minilm: str, tmp_path: Path) -> None:
     # given
     nlp = pipeline(case, name, minilm)
     data = case.examples(nlp.vocab)
     nlp.initialize(lambda: data)
-    pretrained = nlp.get_pipe(UPSTREAM).model.to_bytes()
+    layers = nlp.get_pipe(UPSTREAM).model.transformer
+    pretrained = [parameter.detach().clone() for parameter in layers.parameters()]
     # when
-    optimizer = Adam(0.0005)
-    for _ in range(60):
-        nlp.update(data, sgd=optimizer)
+    optimizer, losses = Adam(0.0005), []
+    for _ in range(UPDATES):
+        losses.append(nlp.update(data, sgd=optimizer, losses={})["labeler"])
     nlp.to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
-    # then
-    assert nlp.get_pipe(UPSTREAM).model.to_bytes() != pretrained, "no gradient reached the Transformer"
+    # then it has learned, the Transformer with it
+    assert losses[-1] < 0.5 * losses[0]
+    assert any((one != other).any() for one, other in zip(pretrained, layers.parameters(), strict=True))
+    # and is kept
     for example in data:
-        assert case.read(nlp(bare(example.reference))) == case.read(example.reference)
-        assert case.read(loaded(bare(example.reference))) == case.read(example.reference)
+        assert case.read(loaded(bare(example.reference))) == case.read(nlp(bare(example.reference)))
