@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,8 @@ import numpy
 import spacy
 import torch
 import typer
+from spacy.language import Language
+from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
 from training import Measured, add, missing, shortened, show, spread, train_and_score
@@ -111,25 +113,27 @@ def run(system: str, corpus: str, seed: int, updates: int, data: Path) -> dict[s
 
 def answered(system: str, tasks: Sequence[str], measured: Measured, test: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of the table: scores, and right, gold and predicted items per task and sentence."""
-    for row, settings in ANSWERS.get(system, {system: {}}).items():
-        examples, found = asked(measured, tasks, settings, test) if settings else (measured.test, measured.scores)
-        scores = {score: 100 * found[score] for task in tasks for score in SCORES[task]}
-        yield row, {"scores": scores, "counts": {task: counted(examples, task) for task in tasks}}
-
-
-def asked(measured: Measured, tasks: Sequence[str], settings: dict[str, Any], test: Path) -> tuple[list[Example], dict[str, Any]]:
-    """The test examples and their scores under other settings of the decoder: the pipeline is saved, and loaded with them."""
     with TemporaryDirectory() as folder:
         measured.pipeline.to_disk(folder)
-        nlp = spacy.load(folder, config={"components": {task: {"model": {"decoder": settings}} for task in tasks}})
-    examples = list(Corpus(str(test), gold_preproc=True)(nlp))
-    return examples, nlp.evaluate(examples)
+        for row, settings in ANSWERS.get(system, {system: {}}).items():
+            nlp = spacy.load(folder, config={"components": {task: {"model": {"decoder": settings}} for task in tasks}})
+            examples = predicted(nlp, Corpus(str(test), gold_preproc=True)(nlp))
+            found = Scorer(nlp).score(examples)
+            scores = {score: 100 * found[score] for task in tasks for score in SCORES[task]}
+            yield row, {"scores": scores, "counts": {task: counted(examples, task) for task in tasks}}
+
+
+def predicted(nlp: Language, examples: Iterable[Example]) -> list[Example]:
+    """The examples with the pipeline's answers in them, which `nlp.evaluate` leaves in copies."""
+    examples = list(examples)
+    docs = nlp.pipe([example.predicted for example in examples])
+    return [Example(doc, example.reference) for doc, example in zip(docs, examples, strict=True)]
 
 
 def counted(examples: Sequence[Example], task: str) -> list[list[int]]:
     """Right, gold and predicted items of every sentence."""
     sides = ((FOUND[task](example.reference), FOUND[task](example.predicted)) for example in examples)
-    return [[len(gold & predicted), len(gold), len(predicted)] for gold, predicted in sides]
+    return [[len(gold & answer), len(gold), len(answer)] for gold, answer in sides]
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -164,7 +168,7 @@ def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[
 
 def _against(base: dict[int, dict[str, Any]], answers: dict[int, dict[str, Any]], task: str) -> list[str]:
     """Difference, interval and p over the seeds that both have; nothing for the softmax itself."""
-    seeds = sorted(base.keys() & answers.keys())
+    seeds = [seed for seed in sorted(base.keys() & answers.keys()) if "counts" in base[seed] and "counts" in answers[seed]]
     if base is answers or not seeds:
         return [""] * 3
     first, second = (numpy.sum([side[seed]["counts"][task] for seed in seeds], axis=0) for side in (base, answers))
