@@ -120,7 +120,7 @@ def answered(system: str, tasks: Sequence[str], measured: Measured, test: Path) 
             examples = predicted(nlp, Corpus(str(test), gold_preproc=True)(nlp))
             found = Scorer(nlp).score(examples)
             scores = {score: 100 * found[score] for task in tasks for score in SCORES[task]}
-            yield row, {"scores": scores, "counts": {task: counted(examples, task) for task in tasks}}
+            yield row, {"scores": scores, "counts": {task: lines(counted(examples, task)) for task in tasks}}
 
 
 def predicted(nlp: Language, examples: Iterable[Example]) -> list[Example]:
@@ -136,11 +136,16 @@ def counted(examples: Sequence[Example], task: str) -> list[list[int]]:
     return [[len(gold & answer), len(gold), len(answer)] for gold, answer in sides]
 
 
+def lines(counts: list[list[int]]) -> list[str]:
+    """The right, the gold and the predicted items of all sentences, a line of numbers each: as a file should have them."""
+    return [" ".join(map(str, column)) for column in zip(*counts, strict=True)]
+
+
 def table(runs: list[dict[str, Any]]) -> str:
     """Markdown: how it was measured, and a table per task of a corpus; mean and, where there are several seeds, standard deviation."""
     days = sorted({entry["date"] for entry in runs})
     versions = ", ".join(sorted({f"{name} {number}" for entry in runs for name, number in entry["versions"].items()}))
-    lines = [f"\nMeasured on {' to '.join(dict.fromkeys((days[0], days[-1])))} with {versions}, by `benchmarks/decoder_accuracy.py`."]
+    shown = [f"\nMeasured on {' to '.join(dict.fromkeys((days[0], days[-1])))} with {versions}, by `benchmarks/decoder_accuracy.py`."]
     for (corpus, task), title in TITLES.items():
         of_corpus = [entry for entry in runs if entry["corpus"] == corpus]
         for updates in sorted({entry["updates"] for entry in of_corpus}):
@@ -150,8 +155,8 @@ def table(runs: list[dict[str, Any]]) -> str:
                     if (entry["system"], entry["updates"]) == (system, updates):
                         for row, answer in entry["answers"].items():
                             grouped[row][entry["seed"]] = answer
-            lines += [f"\n### {title}, {updates:,} updates\n", *_rows(grouped, task)]
-    return "\n".join(lines) + "\n"
+            shown += [f"\n### {title}, {updates:,} updates\n", *_rows(grouped, task)]
+    return "\n".join(shown) + "\n"
 
 
 def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[str]:
@@ -171,8 +176,8 @@ def _against(base: dict[int, dict[str, Any]], answers: dict[int, dict[str, Any]]
     seeds = [seed for seed in sorted(base.keys() & answers.keys()) if "counts" in base[seed] and "counts" in answers[seed]]
     if base is answers or not seeds:
         return [""] * 3
-    first, second = (numpy.sum([side[seed]["counts"][task] for seed in seeds], axis=0) for side in (base, answers))
-    found = compare(first, second)
+    read = [[[line.split() for line in side[seed]["counts"][task]] for seed in seeds] for side in (base, answers)]
+    found = compare(*(numpy.array(side, dtype="int64").sum(axis=0).T for side in read))
     return [f"{100 * found.difference:+.2f}", f"{100 * found.low:+.2f} to {100 * found.high:+.2f}", f"{found.p_value:.4f}"]
 
 

@@ -115,6 +115,22 @@ def test_weight_zero_is_a_softmax_bit_for_bit(settings: dict[str, Any]) -> None:
             numpy.testing.assert_array_equal(field, wanted_field)
 
 
+@each_reading
+def test_discriminator_moves_neither_dropout_nor_seed_of_the_labeler(reading: str) -> None:
+    # given a discriminator with a say so small that it cannot be heard, and dropout on both sides
+    settings = {"hidden_width": 4, "dropout": 0.3}
+    plain, adversarial = block(SoftmaxDecoder(**settings)), block(AdversarialDecoder(weight=1e-12, reading=reading, **settings))
+    fix_random_seed(1)
+    wanted = updates(plain, Adam(0.05))
+    following = torch.rand(1)
+    fix_random_seed(1)
+    found = updates(adversarial, Adam(0.05))
+    # then the labeler is trained as a softmax is
+    assert found == pytest.approx(wanted, rel=1e-5) and torch.equal(torch.rand(1), following)
+    for name, weights in plain.shims[0].module.outputs.state_dict().items():
+        torch.testing.assert_close(adversarial.shims[0].module.outputs.state_dict()[name], weights, rtol=1e-4, atol=1e-5)
+
+
 def test_loss_is_the_cross_entropy_and_the_weighted_surprise_of_the_discriminator() -> None:
     decoder, (states, mask, gold) = module(weight=0.3), batch(4, 2)
     draws = torch.rand(*mask.shape, 2 * LABELS + 1)
