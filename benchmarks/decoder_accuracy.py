@@ -163,7 +163,7 @@ def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[
     """The lines of a table, from answers by row and seed."""
     names = SCORES[task]
     main = next(iter(names.values()))
-    header = ["decoder", "seeds", *names.values(), f"{main} − softmax", "95 % interval", "p"]
+    header = ["decoder", "seeds", *names.values(), f"{main} − softmax", "95 % interval", "p", "seeds tested"]
     yield "| " + " | ".join(header) + " |"
     yield "|" + "---|" * len(header)
     for row, answers in grouped.items():
@@ -172,13 +172,13 @@ def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[
 
 
 def _against(base: dict[int, dict[str, Any]], answers: dict[int, dict[str, Any]], task: str) -> list[str]:
-    """Difference, interval and p over the seeds that both have; nothing for the softmax itself."""
+    """Difference, interval and p over the seeds of which both have counts, and their number; nothing for the softmax itself."""
     seeds = [seed for seed in sorted(base.keys() & answers.keys()) if "counts" in base[seed] and "counts" in answers[seed]]
     if base is answers or not seeds:
-        return [""] * 3
+        return [""] * 4
     read = [[[line.split() for line in side[seed]["counts"][task]] for seed in seeds] for side in (base, answers)]
     found = compare(*(numpy.array(side, dtype="int64").sum(axis=0).T for side in read))
-    return [f"{100 * found.difference:+.2f}", f"{100 * found.low:+.2f} to {100 * found.high:+.2f}", f"{found.p_value:.4f}"]
+    return [f"{100 * found.difference:+.2f}", f"{100 * found.low:+.2f} to {100 * found.high:+.2f}", f"{found.p_value:.4f}", str(len(seeds))]
 
 
 def main(
