@@ -56,7 +56,7 @@ peer: $(INSTALLED)
 	$(RUN) -m pytest -n $(WORKERS) -m peer
 
 $(PEERS): $(INSTALLED)
-	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers]'
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[peers,minilm]'
 	$(VENDORS) $(RUN) -m pip install --quiet --no-build-isolation --no-deps --upgrade --target $(VENV)/vendors mamba-ssm
 	touch $@
 

@@ -2,6 +2,7 @@
 
     python benchmarks/decoders.py
     python benchmarks/decoders.py --labels 50 300 --decoders CRFDecoder DiffusionDecoder
+    python benchmarks/decoders.py --labels 50 300 --training --write docs/decoders.md
 
 A tagger with its default embedding and encoder, one field, drawn weights (what labels come out does not matter to the time), and
 texts of 8 to 45 words. All decoders take turns, and a ratio is taken within a turn, so that it holds on a machine that is shared; the
@@ -14,8 +15,11 @@ import argparse
 import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
@@ -26,6 +30,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
+from training import show
 
 from spacy_emerging.registry import ARCHITECTURES
 
@@ -119,7 +124,15 @@ def table(found: dict[str, dict[str, list[float]]], labels: int) -> str:
     for name, runs in found.items():
         if name != SOFTMAX:
             lines.append(f"| {name} | {' | '.join(ratio(spent, base[what]) for what, spent in runs.items())} |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
+
+
+def conditions(chosen: argparse.Namespace) -> str:
+    """What the tables were measured with."""
+    versions = f"spaCy {spacy.__version__}, torch {torch.__version__.partition('+')[0]}"
+    command = " ".join(["python benchmarks/decoders.py", *sys.argv[1:]])
+    what = f"{chosen.texts} texts of 8 to 45 words, {chosen.turns} turns"
+    return f"Measured on {date.today().isoformat()} with {versions}: {what}, one thread. `{command}`\n"
 
 
 def ratio(ours: list[float], softmax: list[float]) -> str:
@@ -129,7 +142,7 @@ def ratio(ours: list[float], softmax: list[float]) -> str:
 
 
 def main() -> None:
-    """Measures and prints one table per number of labels."""
+    """Measures one table per number of labels, and prints or writes them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decoders", nargs="+", choices=DECODERS, default=DECODERS, help="default: all that are registered")
     parser.add_argument("--labels", nargs="+", type=int, default=[50], help="default: %(default)s")
@@ -137,10 +150,11 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[32, 128], help="texts per batch (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=7, help="default: %(default)s")
     parser.add_argument("--training", action="store_true", help="also measure updates, in batches of the first size")
+    parser.add_argument("--write", type=Path, help="put the tables into this page, between markers")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    for labels in chosen.labels:
-        print(table(measured(chosen, labels), labels), flush=True)
+    tables = [table(measured(chosen, labels), labels) for labels in chosen.labels]
+    show("\n".join(["", conditions(chosen), *tables]), chosen.write, "costs")
 
 
 if __name__ == "__main__":

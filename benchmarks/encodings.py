@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from training import SPEEDS, Measured, add, missing, show, spread, train_and_score
+from training import SPEEDS, Measured, add, missing, shortened, show, spread, train_and_score
 
 from spacy_emerging.cli.compose import Choices, compose
 from spacy_emerging.linearizations.base import Linearization
@@ -72,12 +72,8 @@ def run(task: str, encoding: str, encoder: str, seed: int, steps: int, data: Pat
     # One component alone learns fastest without a hidden layer and with a high rate; joint training, as in results.py, does not.
     config["components"][task]["model"]["decoder"]["hidden_width"] = 0
     config["training"]["optimizer"]["learn_rate"]["initial_rate"] = 0.004
-    for corpus in config["corpora"].values():
-        corpus["gold_preproc"] = True
-    logger = {"@loggers": "spacy.ConsoleLogger.v1"}
-    config["training"] |= {"max_steps": steps, "patience": 0, "eval_frequency": max(steps // 4, 1), "logger": logger}
     paths = {split: data / f"{CORPORA[task]}-{split}.spacy" for split in ("train", "dev", "test")}
-    measured = train_and_score(config, paths, seed)
+    measured = train_and_score(shortened(config, steps, steps // 4), paths, seed)
     scores = {key: 100 * measured.scores[key] for key in SCORES[task] if measured.scores.get(key) is not None}
     scores["argmax"] = 100 * without_search(measured, task)[RANKED[task]]
     key = {"task": task, "encoding": encoding, "encoder": encoder, "seed": seed, "steps": steps}

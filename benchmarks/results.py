@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from thinc.api import Config
-from training import SPEEDS, add, missing, show, spread, train_and_score
+from training import SPEEDS, add, missing, shortened, show, spread, train_and_score
 
 from spacy_emerging.cli.compose import Choices, compose
 
@@ -62,11 +62,7 @@ def config_for(system: str, treebank: str, steps: int) -> Config:
         config["components"]["tok2vec"]["model"]["encode"] = block
     if system == "stock":
         config = _stock(config, treebank)
-    for corpus in config["corpora"].values():
-        corpus["gold_preproc"] = True
-    logger = {"@loggers": "spacy.ConsoleLogger.v1"}
-    config["training"] |= {"max_steps": steps, "patience": 0, "eval_frequency": max(steps // 8, 1), "logger": logger}
-    return config
+    return shortened(config, steps, steps // 8)
 
 
 def _stock(config: Config, treebank: str) -> Config:

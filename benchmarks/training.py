@@ -26,7 +26,6 @@ from spacy_emerging.corpus.files import replacing
 from spacy_emerging.corpus.reader import Corpus
 
 SPEEDS = ("train_words_per_second", "predict_words_per_second")
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 class Measured(NamedTuple):
@@ -76,6 +75,15 @@ def train_and_score(config: Config, paths: Mapping[str, Path], seed: int, bare: 
     return Measured(best, test, scores, seen / trained, predicted, count_parameters(best))
 
 
+def shortened(config: Config, updates: int, eval_frequency: int) -> Config:
+    """A config for so many updates on gold sentences and tokens, with spaCy's own logger."""
+    for corpus in config["corpora"].values():
+        corpus["gold_preproc"] = True
+    logger = {"@loggers": "spacy.ConsoleLogger.v1"}
+    config["training"] |= {"max_steps": updates, "patience": 0, "eval_frequency": max(eval_frequency, 1), "logger": logger}
+    return config
+
+
 def count_parameters(nlp: Language) -> int:
     """Weights of all components, each counted once."""
     total = 0
@@ -106,13 +114,17 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2f}"
 
 
-def show(markdown: str, page: Path | None) -> None:
-    """Prints a table, or puts it between the markers of a page."""
+def show(markdown: str, page: Path | None, name: str = "results") -> None:
+    """Prints a table, or puts it between the markers of a page: those of this name. Raises ValueError where the page has none."""
     if page is None:
         print(markdown)
         return
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    save(page, before + BEGIN + "\n" + markdown + END + rest.partition(END)[2])
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no place for the table: it needs the lines {begin} and {end}.")
+    save(page, before + begin + "\n" + markdown + end + after)
 
 
 def save(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -59,8 +60,8 @@ class Adversarial(Softmax):
     """A softmax labeler, its discriminator, and the game that they play in training.
 
     width: D of the states. fields: what is predicted. label_smoothing, hidden_width, dropout: of the labeler, as for SoftmaxDecoder.
-    settings: as for AdversarialDecoder. The labeler's weights are those that a softmax draws under the same seed; drawing the
-    discriminator's moves no random generator. In evaluation mode the loss is the cross-entropy alone.
+    settings: as for AdversarialDecoder. The labeler's weights, and its dropout, are those that a softmax draws under the same seed: the
+    discriminator moves no random generator. In evaluation mode the loss is the cross-entropy alone.
     """
 
     training_only = ("discriminator",)
@@ -127,7 +128,8 @@ class Adversarial(Softmax):
         total = tokens.new_zeros(())
         for index, field in enumerate(scores):
             total = total + self.surprise(field[known[:, index]], ids[known[:, index], index])
-        fooling = self.fooling(states[mask].detach(), mask, known, scores, self._drawn(mask, draws))
+        with _aside(tokens):
+            fooling = self.fooling(states[mask].detach(), mask, known, scores, self._drawn(mask, draws))
         count = int(known.any(dim=1).sum())
         return LossOutput(total + self.settings.weight * fooling, count, {"generator": fooling.item() / max(count, 1), **self._told})
 
@@ -158,11 +160,12 @@ class Adversarial(Softmax):
         if self.discriminator is None:
             return
         drawn: Sequence[Tensor | None] = [None] * len(states) if draws is None else draws
-        buckets = [self._bucket(*bucket) for bucket in zip(states, mask, gold, drawn, strict=True)]
-        judged = sum(int((bucket.ids >= 0).any(dim=1).sum()) for bucket in buckets)
-        if not judged:
-            return
-        told = [self._step(buckets, step, judged) for step in range(self.settings.discriminator_steps)]
+        with _aside(*states):
+            buckets = [self._bucket(*bucket) for bucket in zip(states, mask, gold, drawn, strict=True)]
+            judged = sum(int((bucket.ids >= 0).any(dim=1).sum()) for bucket in buckets)
+            if not judged:
+                return
+            told = [self._step(buckets, step, judged) for step in range(self.settings.discriminator_steps)]
         self.watch.note([tally for _, tally in told])
         collapse = self.watch.collapse()
         if collapse is not None:
@@ -210,6 +213,11 @@ class Adversarial(Softmax):
             parameter.grad = gradient
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+
+
+def _aside(*tensors: Tensor) -> AbstractContextManager[None]:
+    """Within, dropout draws as always, but whoever draws afterwards is not moved: the labeler's dropout stays that of a softmax."""
+    return torch.random.fork_rng(devices={tensor.device.index for tensor in tensors if tensor.is_cuda})
 
 
 def _precise(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -60,7 +61,8 @@ def teach(judge: Judge, lesson: Lesson, reading: str, smoothing: float) -> tuple
         truth = torch.cat([torch.ones_like(of_gold), torch.zeros_like(verdicts)]).bool()
         verdicts = torch.cat([of_gold, verdicts])
     loss = functional.binary_cross_entropy_with_logits(verdicts, truth.to(verdicts) * (1 - smoothing), reduction="sum")
-    return loss, _tally(verdicts > 0, truth, right[judged])
+    even = math.log((1 - smoothing) / (1 + smoothing))  # log-odds of half the target of what is real: smoothed, it is no longer 0
+    return loss, _tally(verdicts > even, truth, right[judged])
 
 
 def penalty(judge: Judge, lesson: Lesson, ratio: Tensor) -> Tensor:

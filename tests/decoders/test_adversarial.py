@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from thinc.api import Adam, Model, fix_random_seed
+from thinc.api import Adam, Model, fix_random_seed, set_dropout_rate
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -96,10 +96,12 @@ def test_discriminator_is_drawn_under_the_current_seed() -> None:
     assert not same(discriminator_of(first), discriminator_of(second))
 
 
-@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.1, "hidden_width": 4, "dropout": 0.3}])
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.1, "hidden_width": 4}])
 def test_weight_zero_is_a_softmax_bit_for_bit(settings: dict[str, Any]) -> None:
     # given both under the same seed, when they are trained in the same way
     plain, adversarial = block(SoftmaxDecoder(**settings)), block(AdversarialDecoder(weight=0.0, **settings))
+    for model in (plain, adversarial):
+        set_dropout_rate(model, 0.3)
     fix_random_seed(1)
     wanted = updates(plain, Adam(0.05))
     following = torch.rand(1)
@@ -113,6 +115,24 @@ def test_weight_zero_is_a_softmax_bit_for_bit(settings: dict[str, Any]) -> None:
         numpy.testing.assert_array_equal(one.best, other.best)
         for field, wanted_field in zip(one.scores, other.scores, strict=True):
             numpy.testing.assert_array_equal(field, wanted_field)
+
+
+@each_reading
+def test_discriminator_moves_neither_dropout_nor_seed_of_the_labeler(reading: str) -> None:
+    # given a discriminator with a say so small that it cannot be heard, and dropout on both sides
+    plain = block(SoftmaxDecoder())
+    adversarial = block(AdversarialDecoder(weight=1e-12, reading=reading))
+    for model in (plain, adversarial):
+        set_dropout_rate(model, 0.3)
+    fix_random_seed(1)
+    wanted = updates(plain, Adam(0.05))
+    following = torch.rand(1)
+    fix_random_seed(1)
+    found = updates(adversarial, Adam(0.05))
+    # then the labeler is trained as a softmax is
+    assert found == pytest.approx(wanted, rel=1e-5) and torch.equal(torch.rand(1), following)
+    for name, weights in plain.shims[0].module.outputs.state_dict().items():
+        torch.testing.assert_close(adversarial.shims[0].module.outputs.state_dict()[name], weights, rtol=1e-4, atol=1e-5)
 
 
 def test_loss_is_the_cross_entropy_and_the_weighted_surprise_of_the_discriminator() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
+from spacy_emerging.decoders.adversarial import READINGS
 from spacy_emerging.decoders.collapse import WINDOW, Tally, Watch
 from spacy_emerging.decoders.gumbel import gumbel, gumbel_softmax
 from spacy_emerging.decoders.lessons import Lesson, penalty, teach
@@ -46,8 +47,19 @@ def test_critic_tells_gold_from_what_was_drawn(smoothing: float) -> None:
     # -log D(gold), of which smoothing takes a share to -log (1 - D(gold)), and -log (1 - D(drawn)), to which it does nothing
     wanted = (1 - smoothing) * softplus(-OF_GOLD).sum() + smoothing * softplus(OF_GOLD).sum() + softplus(OF_DRAWN).sum()
     torch.testing.assert_close(loss, wanted)
-    assert tally == Tally(real=4, real_told=1, false=4, false_told=2, generated=4, wrong=2)
-    assert tally.accuracy == (1 / 4 + 2 / 4) / 2
+    # log-odds of 0, which there are once on either side, mean "real" where the target of what is real is smoothed
+    told, untold = (1, 2) if smoothing == 0 else (2, 1)
+    assert tally == Tally(real=4, real_told=told, false=4, false_told=untold, generated=4, wrong=2)
+    assert tally.accuracy == (told / 4 + untold / 4) / 2
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_whoever_learns_the_smoothed_targets_tells_what_is_likelier(reading: str) -> None:
+    # given a discriminator that says what its targets make it say of tokens of which 6 of 10 are real (or right), and 4 of 10
+    for real, told in ((0.6, True), (0.4, False)):
+        said = torch.tensor(real * (1 - 0.3)).logit().expand(5)
+        _, tally = teach(lambda labels, said=said: said, LESSON, reading, 0.3)
+        assert (tally.real_told, tally.false_told) == ((tally.real, 0) if told else (0, tally.false))
 
 
 def test_correctness_tells_right_from_wrong_in_what_was_drawn() -> None:

@@ -220,6 +220,7 @@ def padded(stepwise: Tensor, steps: Steps) -> tuple[Tensor, Tensor]:
     return result, mask
 
 
+@pytest.mark.slow
 def test_agrees_with_pytorch_crf() -> None:
     torchcrf = pytest.importorskip("torchcrf")
     emissions, transitions, steps = draw(1)
@@ -243,6 +244,7 @@ def test_agrees_with_pytorch_crf() -> None:
     assert [best[steps.rank == rank].tolist() for rank in range(steps.sequences)] == peer.decode(states, mask=mask)
 
 
+@pytest.mark.slow
 def test_agrees_with_torch_struct() -> None:
     torch_struct = pytest.importorskip("torch_struct")
     emissions, transitions, steps = draw(1)
