@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -40,8 +41,8 @@ def passes(name: str, direction: str, dtype: torch.dtype) -> list[Tensor]:
 
 
 def test_loops_are_there_where_a_compiler_was() -> None:
-    if sys.platform != "linux" or not shutil.which("c++"):
-        pytest.skip("nothing to compile with")
+    if sys.platform != "linux" or not shutil.which("c++") or os.environ.get("SPACY_EMERGING_NATIVE") == "0":
+        pytest.skip("nothing to compile with, or the loops are switched off")
     assert native.available()
 
 
