@@ -35,6 +35,14 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch has two threads during the test."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
 def peak_source() -> str:
     """Source of `peak_kilobytes()`, for scripts that tell the peak memory of their own process.
 

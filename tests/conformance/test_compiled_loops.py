@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
@@ -20,14 +19,6 @@ from .encoders import each_direction, ready
 
 needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
 LENGTHS = (5, 1, 23, 140, 12)  # one token; several chunks of the default size
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def passes(name: str, direction: str, dtype: torch.dtype) -> list[Tensor]:
