@@ -52,6 +52,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "CRF": ("crf", {}),
     "diffusion": ("diffusion", {}),
     "adversarial, critic": ("adversarial", {"reading": "critic"}),
+    "adversarial, critic, weight 0.1": ("adversarial", {"reading": "critic", "weight": 0.1}),
     "adversarial, correctness": ("adversarial", {"reading": "correctness"}),
 }
 """Fragment of a decoder, and settings that differ from it."""
@@ -62,7 +63,7 @@ ANSWERS: dict[str, dict[str, dict[str, Any]]] = {
 CORPORA = {
     "gum": Recipe(["tagger", "parser"], 400, 500, 0.002),
     "wnut": Recipe(["ner"], 900, 500, 0.004),
-    "ncbi": Recipe(["ner"], 300, 500, 0.004),
+    "ncbi": Recipe(["ner"], 900, 500, 0.004),
 }
 """Smaller batches than the config fragments have: many small updates learn more in little time. A component alone bears a higher rate
 than two. Chosen on dev, with the softmax."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .halves import flipped, joined, parted
+
 Carried = dict[str, Any]
 """What the mixers of a layer remember of the segments before, by names of their own."""
 
@@ -84,7 +86,15 @@ class Layout:
 
     def flip(self, flat: Tensor) -> Tensor:
         """(T, ...) to (T, ...), every sequence reversed by its own length."""
-        return flat.index_select(0, self.reverse_index)
+        return flipped(flat, self.reverse_index)
+
+    def part(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """(T, 2 D) to two (T, D): the left half, and the right half with every sequence reversed."""
+        return parted(flat, self.reverse_index)
+
+    def join(self, left: Tensor, right: Tensor) -> Tensor:
+        """Two (T, D) to (T, 2 D), the inverse of `part`."""
+        return joined(left, right, self.reverse_index)
 
     def doubled(self) -> Layout:
         """The layout of the same sequences twice (2B): how both directions go through one batched call."""

@@ -230,7 +230,7 @@ def AdversarialDecoder(
     hidden_width: int = 0,
     dropout: float = 0.0,
     reading: str = "critic",
-    weight: float = 0.1,
+    weight: float = 0.03,
     temperature: float = 1.0,
     straight_through: bool = True,
     discriminator_width: int = 128,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..bridge.layout import Layout
@@ -39,10 +38,9 @@ class ConcatLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        left, right = project(tokens, self.enter).chunk(2, -1)
         blocks = [self.forward_block, self.backward_block]
-        left, right = self.forward_block.run(blocks, [left, layout.flip(right)], layout)
-        return torch.cat([left, layout.flip(right)], -1)
+        left, right = self.forward_block.run(blocks, layout.part(project(tokens, self.enter)), layout)
+        return layout.join(left, right)
 
     def stage(self) -> Stage:
         """The layer over segments."""

@@ -208,9 +208,8 @@ class ConcatLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        left, right = project(tokens, self.down).chunk(2, -1)
-        left, right = self._mixed(left, layout.flip(right), layout)
-        return torch.cat([left, layout.flip(right)], -1)
+        left, right = layout.part(project(tokens, self.down))
+        return layout.join(*self._mixed(left, right, layout))
 
     def stage(self) -> Stage:
         """The layer over segments."""

@@ -35,13 +35,14 @@ NO_GATE, GATE_BEFORE, GATE_AFTER = range(3)
 
 
 def _normed(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> Tensor:
-    x, gate = _exact(x), None if gate is None else _exact(gate)
+    x, gate = exact(x), None if gate is None else exact(gate)
     if native.usable(x, gate, weight):
         return _ByLoops.apply(x, gate, weight, kind)
     return _NormThenGate.apply(x, gate, weight) if kind == GATE_AFTER else _RMSNorm.apply(x, gate, weight)
 
 
-def _exact(x: Tensor) -> Tensor:
+def exact(x: Tensor) -> Tensor:
+    """In at least float32."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 

@@ -1,7 +1,8 @@
 """Convolution, quasiseparable mixer and gated norm of Hydra in one step of the graph, by compiled loops (see `native`).
 
 The same as `centred_convolution`, `silu`, `quasiseparable` and `norm_then_gate` one after the other, without padding and without a copy of
-anything. Each side is a state space duality, read from the token beside.
+anything. Each side is a state space duality, read from the token beside. Each sequence goes through all of it before the next one, as in
+`ssd_mixer.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
-from .convolution import MOST_TAPS, convolution_backward, convolution_forward
-from .norm import GATE_AFTER, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, Streams, ssd_backward, ssd_forward
+from .convolution import convolution_backward, convolution_forward
+from .norm import EPSILON, GATE_AFTER, exact, norm_backward, norm_forward
+from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, mixer_usable, ssd_backward, ssd_forward
 
 SIDES = (1, -1)
 
@@ -40,10 +41,41 @@ def quasiseparable_mixer(projected: Tensor, parameters: Parameters, begins: Tens
     begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
     Computed in at least float32. None where the compiled loops do not run.
     """
-    projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
-    if not native.usable(projected, *parameters) or parameters.conv_weight.shape[1] > MOST_TAPS:
+    if not mixer_usable(projected, parameters):
         return None
-    return _Mixer.apply(projected, *parameters, begins, sizes, torch.is_grad_enabled())
+    return _Mixer.apply(exact(projected), *parameters, begins, sizes, torch.is_grad_enabled())
+
+
+class _Problem(NamedTuple):
+    """What both passes are given. dt: (2, T, H), of either side. rate: (H,)."""
+
+    projected: Tensor
+    parameters: Parameters
+    dt: Tensor
+    rate: Tensor
+    begins: Tensor
+    sizes: SSDSizes
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arrays, as the loops of whole mixers take them."""
+        weight, bias, *_, diagonal_weight, diagonal_bias, norm_weight = self.parameters
+        diagonal = (diagonal_weight.contiguous(), diagonal_bias)
+        return self.projected, weight.t().contiguous(), bias, self.dt, self.rate, *diagonal, norm_weight, self.begins
+
+    def shape(self, chunk: int) -> tuple[int, ...]:
+        """The numbers, as the loops of whole mixers take them."""
+        taps = self.parameters.conv_weight.shape[1]
+        return self.projected.stride(0), len(self.begins) - 1, *self.sizes[:3], chunk, taps, longest(self.begins)
+
+    @property
+    def channels(self) -> int:
+        """Of the convolution."""
+        return self.sizes.inner + 4 * self.sizes.state
+
+    @property
+    def ahead(self) -> int:
+        """Later tokens that the convolution sees."""
+        return self.parameters.conv_weight.shape[1] // 2
 
 
 class _Mixer(torch.autograd.Function):
@@ -51,54 +83,115 @@ class _Mixer(torch.autograd.Function):
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
         parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
         projected = projected.contiguous()
-        gate, mixed, steps = _split(projected, sizes)
-        ahead = parameters.conv_weight.shape[1] // 2
-        convolved = projected.new_empty(mixed.shape) if wanted else native.workspace("convolved", projected, *mixed.shape)
-        convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=ahead, activated=True, into=convolved)
+        steps = _split(projected, sizes)[2]
         dt = functional.softplus(steps + parameters.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
-        rate = -parameters.log_rate.exp()
-        x = convolved[:, : sizes.inner]
-        diagonal = functional.linear(x, parameters.diagonal_weight, parameters.diagonal_bias)
-        y = (_by_head(x, sizes) * diagonal[..., None]).flatten(1)
-        states = []
-        for side, steps_of_side, streams in zip(SIDES, dt, _streams(convolved, sizes), strict=True):
-            _, kept = ssd_forward(streams, steps_of_side, rate, None, begins, sizes, keep=wanted, side=side, add_to=y)
-            states.append(kept)
-        normed, scale = norm_forward(y, gate, parameters.norm_weight, GATE_AFTER)
+        problem = _Problem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
+        found = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
         if wanted:
             ctx.sizes = sizes
-            ctx.save_for_backward(projected, *parameters, begins, convolved, dt, rate, diagonal, y, scale, *states)
-        return normed
+            ctx.save_for_backward(projected, *parameters, dt, problem.rate, begins, found.diagonal, found.y, found.scale, found.states)
+        return found.normed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         projected, *saved = ctx.saved_tensors
-        parameters, sizes = Parameters(*saved[:7]), ctx.sizes
-        begins, convolved, dt, rate, diagonal, y, scale, *states = saved[7:]
-        gate, mixed, steps = _split(projected, sizes)
-        grad_projected = torch.empty_like(projected)
-        grad_convolved = native.workspace("gradient of what was convolved", y, *convolved.shape)
-        grad_gate, grad_mixed, grad_steps = _split(grad_projected, sizes)
-        into = native.workspace("gradient of y", y, *y.shape)
-        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_AFTER, into)
-        x, grad_x = convolved[:, : sizes.inner], grad_convolved[:, : sizes.inner]
-        grad_diagonal = torch.einsum("thp,thp->th", _by_head(grad_y, sizes), _by_head(x, sizes))
-        torch.mul(_by_head(grad_y, sizes), diagonal[..., None], out=_by_head(grad_x, sizes))
-        grad_x.addmm_(grad_diagonal, parameters.diagonal_weight)
-        grad_rate, grad_dt = torch.zeros_like(rate), []
-        parts = zip(SIDES, dt, _streams(convolved, sizes), _streams(grad_convolved, sizes), states, strict=True)
-        for side, own, streams, found, kept in parts:
-            by_step, by_rate, _ = ssd_backward(streams, own, rate, None, begins, sizes, kept, grad_y, found, side=side, add=True)
-            grad_rate += by_rate
-            grad_dt.append(by_step)
-        ahead = parameters.conv_weight.shape[1] // 2
-        found_in = (mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed)
-        grad_weight, grad_bias = convolution_backward(*found_in, ahead=ahead, activated=True)
-        torch.mul(torch.cat(grad_dt, 1), torch.sigmoid(steps + parameters.step_bias.repeat(2)), out=grad_steps)
+        parameters, (dt, rate, begins, diagonal, y, scale, states) = Parameters(*saved[:7]), saved[7:]
+        problem = _Problem(projected, parameters, dt, rate, begins, ctx.sizes)
+        into = torch.empty_like(projected)
+        back = _backward if enough_sequences(begins) else _backward_in_stages
+        found = back(problem, _Forward(grad, diagonal, y, scale, states), grad.contiguous(), into)
+        steps, grad_steps = _split(projected, ctx.sizes)[2], _split(into, ctx.sizes)[2]
+        torch.mul(found.step_bias.transpose(0, 1).flatten(1), torch.sigmoid(steps + parameters.step_bias.repeat(2)), out=grad_steps)
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
-        of_diagonal = (grad_diagonal.t() @ x, grad_diagonal.sum(0))
-        return grad_projected, grad_weight, grad_bias, by_bias, grad_rate * rate, *of_diagonal, grad_norm, None, None, None
+        return into, *found._replace(step_bias=by_bias, log_rate=found.log_rate * rate), None, None, None
+
+
+class _Forward(NamedTuple):
+    """What went into the out-projection (T, inner), the diagonal (T, H), y (T, inner), the scales of its rows (T,) and the states before
+    chunks (2, chunks, H, N, P)."""
+
+    normed: Tensor
+    diagonal: Tensor
+    y: Tensor
+    scale: Tensor
+    states: Tensor
+
+
+def _forward(problem: _Problem, wanted: bool) -> _Forward:
+    """Sequence by sequence. wanted: whether there is a backward pass."""
+    dt, sizes, tokens = problem.dt, problem.sizes, problem.dt.shape[1]
+    chunk, state_begins, chunks = chunks_of(problem.begins, sizes.chunk)
+    states = dt.new_empty(2, chunks if wanted else 0, sizes.heads, sizes.state, sizes.width)
+    y = dt.new_empty(tokens, sizes.inner) if wanted else native.workspace("y", dt, tokens, sizes.inner)
+    found = _Forward(dt.new_empty(tokens, sizes.inner), dt.new_empty(tokens, sizes.heads), y, dt.new_empty(tokens), states)
+    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), problem.channels)
+    written = (states if wanted else None, found.diagonal, y, found.normed, found.scale, local)
+    arguments = (*problem.inputs(), state_begins, *written, *problem.shape(chunk), chunks, EPSILON)
+    native.run("quasiseparable_mixer_forward", *arguments)
+    return found
+
+
+def _backward(problem: _Problem, kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
+    """Gradients of the parameters, but those of the steps (2, T, H) and of the rate (H,) instead of the bias and the log rate; those of
+    what was projected are written `into` an array, but for its steps."""
+    dt, sizes, channels, threads = problem.dt, problem.sizes, problem.channels, torch.get_num_threads()
+    chunk, state_begins, chunks = chunks_of(problem.begins, sizes.chunk)
+    shapes = [(problem.parameters.conv_weight.shape[1], channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
+    of_weights, of_dt = [dt.new_empty(threads, *shape) for shape in shapes], torch.empty_like(dt)
+    of_rate, of_skip = (dt.new_empty(2, len(problem.begins) - 1, sizes.heads) for _ in range(2))
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
+    results = (into, *of_weights, of_dt, of_rate, of_skip, local)
+    given = (*problem.inputs(), state_begins, kept.states, kept.diagonal, kept.y, kept.scale, grad)
+    native.run("quasiseparable_mixer_backward", *given, *results, *problem.shape(chunk), chunks)
+    weight, bias, diagonal_weight, diagonal_bias, norm_weight = (each.sum(0) for each in of_weights)
+    return Parameters(weight.t(), bias, of_dt, of_rate.sum((0, 1)), diagonal_weight, diagonal_bias, norm_weight)
+
+
+def _forward_in_stages(problem: _Problem, wanted: bool) -> _Forward:
+    """`_forward` of fewer sequences than threads, which share the heads and channels of each."""
+    projected, parameters, dt, rate, begins, sizes = problem
+    convolved = _convolved(problem)
+    x = convolved[:, : sizes.inner]
+    diagonal = functional.linear(x, parameters.diagonal_weight, parameters.diagonal_bias)
+    y, states = (_by_head(x, sizes) * diagonal[..., None]).flatten(1), []
+    for side, own, streams in zip(SIDES, dt, _streams(convolved, sizes), strict=True):
+        _, kept = ssd_forward(streams, own, rate, None, begins, sizes, keep=wanted, side=side, add_to=y)
+        states.append(kept)
+    normed, scale = norm_forward(y, _split(projected, sizes)[0], parameters.norm_weight, GATE_AFTER)
+    return _Forward(normed, diagonal, y, scale, torch.stack(states))
+
+
+def _backward_in_stages(problem: _Problem, kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
+    """`_backward` of fewer sequences than threads."""
+    projected, parameters, dt, rate, begins, sizes = problem
+    gate, mixed, _ = _split(projected, sizes)
+    grad_gate, grad_mixed, _ = _split(into, sizes)
+    place = native.workspace("gradient of y", kept.y, *kept.y.shape)
+    grad_y, grad_norm = norm_backward(kept.y, gate, parameters.norm_weight, kept.scale, grad, grad_gate, GATE_AFTER, place)
+    convolved = _convolved(problem)
+    grad_convolved = native.workspace("gradient of what was convolved", kept.y, *convolved.shape)
+    x, grad_x = convolved[:, : sizes.inner], grad_convolved[:, : sizes.inner]
+    grad_diagonal = torch.einsum("thp,thp->th", _by_head(grad_y, sizes), _by_head(x, sizes))
+    torch.mul(_by_head(grad_y, sizes), kept.diagonal[..., None], out=_by_head(grad_x, sizes))
+    grad_x.addmm_(grad_diagonal, parameters.diagonal_weight)
+    grad_rate, grad_dt = torch.zeros_like(rate), []
+    parts = zip(SIDES, dt, _streams(convolved, sizes), _streams(grad_convolved, sizes), kept.states, strict=True)
+    for side, own, streams, found, states in parts:
+        by_step, by_rate, _ = ssd_backward(streams, own, rate, None, begins, sizes, states, grad_y, found, side=side, add=True)
+        grad_rate += by_rate
+        grad_dt.append(by_step)
+    found_in = (mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed)
+    of_conv = convolution_backward(*found_in, ahead=problem.ahead, activated=True)
+    of_diagonal = (grad_diagonal.t() @ x, grad_diagonal.sum(0))
+    return Parameters(*of_conv, torch.stack(grad_dt), grad_rate, *of_diagonal, grad_norm)
+
+
+def _convolved(problem: _Problem) -> Tensor:
+    """x, and B and C of either side after the convolution, in an array that the next call writes again."""
+    mixed, parameters = _split(problem.projected, problem.sizes)[1], problem.parameters
+    into, found_in = native.workspace("convolved", mixed, *mixed.shape), (mixed, parameters.conv_weight, parameters.conv_bias)
+    return convolution_forward(*found_in, problem.begins, ahead=problem.ahead, activated=True, into=into)
 
 
 def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:

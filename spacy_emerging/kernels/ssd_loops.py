@@ -5,12 +5,15 @@ Letters as in `ssd.py`, and T tokens, whose sequences begin at `begins`, (B + 1,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import native
+from .convolution import MOST_TAPS
+from .norm import exact
 
 
 class SSDSizes(NamedTuple):
@@ -57,7 +60,7 @@ def ssd_forward(
     """
     tokens, sequences = len(dt), len(begins) - 1
     y = dt.new_empty(tokens, sizes.inner) if add_to is None else add_to
-    chunk, state_begins, chunks = _chunks(begins, sizes.chunk)
+    chunk, state_begins, chunks = chunks_of(begins, sizes.chunk)
     states = dt.new_empty(chunks if keep else 0, sizes.heads, sizes.state, sizes.width)
     shape = (streams.x.stride(0), sequences, *sizes[:3], chunk, int(side < 0), abs(side), _groups(sequences, sizes.heads))
     places = (begins, state_begins, states if keep else None, start, end, y)
@@ -84,7 +87,7 @@ def ssd_backward(
     states: from the forward pass. grad: of y, (T, inner).
     """
     sequences, groups = len(begins) - 1, _groups(len(begins) - 1, sizes.heads)
-    chunk, state_begins, _ = _chunks(begins, sizes.chunk)
+    chunk, state_begins, _ = chunks_of(begins, sizes.chunk)
     grad_dt, grad_rate = torch.empty_like(dt), dt.new_empty(sequences, sizes.heads)
     grad_skip = torch.empty_like(grad_rate)
     parts = [dt.new_empty(groups, len(dt), sizes.state) for _ in range(2)] if groups > 1 else [found.b, found.c]
@@ -98,15 +101,30 @@ def ssd_backward(
     return grad_dt, grad_rate.sum(0), grad_skip.sum(0)
 
 
-def _chunks(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:
-    lengths = begins[1:] - begins[:-1]
-    longest = int(lengths.max()) if len(lengths) else 0
-    chunk = longest if longest <= 2 * chunk else chunk
-    counts = (lengths + chunk - 1) // max(chunk, 1)
-    if longest <= chunk:
+def mixer_usable(projected: Tensor, parameters: Sequence[Tensor]) -> bool:
+    """Whether the loops of a whole mixer can run on these. parameters: weights (channels, taps) of a convolution, and more."""
+    return native.usable(exact(projected), *parameters) and parameters[0].shape[1] <= MOST_TAPS
+
+
+def chunks_of(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:
+    """Tokens of a chunk, which are more where that spares states; where the states before chunks begin, by sequence; and their number."""
+    most = longest(begins)
+    chunk = most if most <= 2 * chunk else chunk
+    if most <= chunk:
         return chunk, begins, 0
+    counts = (begins.diff() + chunk - 1) // chunk
     ends = counts.cumsum(0)
     return chunk, ends - counts, int(ends[-1])
+
+
+def longest(begins: Tensor) -> int:
+    """Tokens of the longest sequence."""
+    return int(begins.diff().max()) if len(begins) > 1 else 0
+
+
+def enough_sequences(begins: Tensor) -> bool:
+    """Whether every thread gets whole sequences."""
+    return len(begins) > torch.get_num_threads()
 
 
 def _groups(sequences: int, heads: int) -> int:

@@ -1,7 +1,8 @@
 """Convolution, state space duality and gated norm of Mamba-2 in one step of the graph, by compiled loops (see `native`).
 
 The same as `causal_convolution`, `silu`, `ssd` and `gated_rms_norm` one after the other, without padding, and without a copy of anything:
-each loop reads its columns of what the in-projection gives, and the backward pass writes their gradients into one array.
+loops read their columns of what the in-projection gives, and the backward pass writes their gradients into one array. Each sequence goes
+through all of it before the next one, so that what lies between stays in the cache.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
-from .convolution import MOST_TAPS, convolution_backward, convolution_forward
-from .norm import GATE_BEFORE, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, Streams, ssd_backward, ssd_forward
+from .convolution import convolution_backward, convolution_forward
+from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
+from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, mixer_usable, ssd_backward, ssd_forward
 
 
 class Parameters(NamedTuple):
@@ -37,9 +38,9 @@ def ssd_mixer(projected: Tensor, parameters: Parameters, begins: Tensor, sizes: 
     begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
     Computed in at least float32. None where the compiled loops do not run.
     """
-    projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
-    if not native.usable(projected, *parameters) or parameters.conv_weight.shape[1] > MOST_TAPS:
+    if not mixer_usable(projected, parameters):
         return None
+    projected = exact(projected)
     return _Mixer.apply(projected, *parameters, begins, sizes, torch.is_grad_enabled())
 
 
@@ -50,10 +51,9 @@ def ssd_mixer_segment(
 
     before: the same, as the call for the segment before returned it; None at the start.
     """
-    projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
-    taps = parameters.conv_weight.shape[1]
-    if not native.usable(projected, *parameters) or taps > MOST_TAPS:
+    if not mixer_usable(projected, parameters):
         return None
+    projected, taps = exact(projected), parameters.conv_weight.shape[1]
     gate, mixed, steps = _split(projected, sizes)
     seen, start = before or (mixed.new_zeros(taps - 1, mixed.shape[1]), None)
     joined = torch.cat([seen, mixed])
@@ -66,43 +66,122 @@ def ssd_mixer_segment(
     return normed, (joined[len(joined) - len(seen) :].clone(), end)
 
 
+class _Problem(NamedTuple):
+    """What both passes are given. dt: (T, H). rate: (H,)."""
+
+    projected: Tensor
+    parameters: Parameters
+    dt: Tensor
+    rate: Tensor
+    begins: Tensor
+    sizes: SSDSizes
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arrays, as the loops of whole mixers take them."""
+        weight, bias, *_, skip, norm_weight = self.parameters
+        return self.projected, weight.t().contiguous(), bias, self.dt, self.rate, skip, norm_weight, self.begins
+
+    def shape(self, chunk: int) -> tuple[int, ...]:
+        """The numbers, as the loops of whole mixers take them."""
+        taps = self.parameters.conv_weight.shape[1]
+        return self.projected.stride(0), len(self.begins) - 1, *self.sizes[:3], chunk, taps, longest(self.begins)
+
+    @property
+    def channels(self) -> int:
+        """Of the convolution."""
+        return self.sizes.inner + 2 * self.sizes.state
+
+
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
         parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
         projected = projected.contiguous()
-        gate, mixed, steps = _split(projected, sizes)
-        convolved = projected.new_empty(mixed.shape) if wanted else native.workspace("convolved", projected, *mixed.shape)
-        convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, begins, ahead=0, activated=True, into=convolved)
-        dt = functional.softplus(steps + parameters.step_bias)
-        rate = -parameters.log_rate.exp()
-        y, states = ssd_forward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, keep=wanted)
-        normed, scale = norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE)
+        dt = functional.softplus(_split(projected, sizes)[2] + parameters.step_bias)
+        problem = _Problem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
+        y, normed, scale, states = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
         if wanted:
             ctx.sizes = sizes
-            ctx.save_for_backward(projected, *parameters, begins, convolved, dt, rate, y, states, scale)
+            ctx.save_for_backward(projected, *parameters, dt, problem.rate, begins, y, scale, states)
         return normed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         projected, *saved = ctx.saved_tensors
-        parameters = Parameters(*saved[:6])
-        begins, convolved, dt, rate, y, states, scale = saved[6:]
-        gate, mixed, steps = _split(projected, ctx.sizes)
-        grad_projected = torch.empty_like(projected)
-        grad_gate, grad_mixed, grad_steps = _split(grad_projected, ctx.sizes)
-        into = native.workspace("gradient of y", y, *y.shape)
-        grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad.contiguous(), grad_gate, GATE_BEFORE, into)
-        grad_convolved = native.workspace("gradient of what was convolved", y, *convolved.shape)
-        streams, found = _streams(convolved, ctx.sizes), _streams(grad_convolved, ctx.sizes)
-        grad_dt, grad_rate, grad_skip = ssd_backward(streams, dt, rate, parameters.skip, begins, ctx.sizes, states, grad_y, found)
-        grad_weight, grad_bias = convolution_backward(
-            mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed, ahead=0, activated=True
-        )
+        parameters, (dt, rate, begins, y, scale, states) = Parameters(*saved[:6]), saved[6:]
+        problem = _Problem(projected, parameters, dt, rate, begins, ctx.sizes)
+        found = torch.empty_like(projected)
+        back = _backward if enough_sequences(begins) else _backward_in_stages
+        grad_weight, grad_bias, grad_dt, grad_rate, grad_skip, grad_norm = back(problem, y, scale, states, grad.contiguous(), found)
+        steps, grad_steps = _split(projected, ctx.sizes)[2], _split(found, ctx.sizes)[2]
         torch.mul(grad_dt, torch.sigmoid(steps + parameters.step_bias), out=grad_steps)
-        found_for = (grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
-        return grad_projected, *found_for, None, None, None
+        of_parameters = (grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
+        return found, *of_parameters, None, None, None
+
+
+def _forward(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
+    """y (T, inner), what was normed of it (T, inner), its scales (T,) and the states before chunks: sequence by sequence.
+
+    wanted: whether there is a backward pass.
+    """
+    dt, sizes = problem.dt, problem.sizes
+    chunk, state_begins, chunks = chunks_of(problem.begins, sizes.chunk)
+    states = dt.new_empty(chunks if wanted else 0, sizes.heads, sizes.state, sizes.width)
+    y = dt.new_empty(len(dt), sizes.inner) if wanted else native.workspace("y", dt, len(dt), sizes.inner)
+    normed, scale = dt.new_empty(len(dt), sizes.inner), dt.new_empty(len(dt))
+    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), problem.channels)
+    kept = states if wanted else None
+    native.run("ssd_mixer_forward", *problem.inputs(), state_begins, kept, y, normed, scale, local, *problem.shape(chunk), EPSILON)
+    return y, normed, scale, states
+
+
+def _backward(problem: _Problem, y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of the convolution's weights and biases, of dt, rate and skip, and of the norm's weights; those of what was projected are
+    written into `found`, but for its steps."""
+    dt, sizes, channels, threads = problem.dt, problem.sizes, problem.channels, torch.get_num_threads()
+    chunk, state_begins, _ = chunks_of(problem.begins, sizes.chunk)
+    of_conv = dt.new_empty(threads, problem.parameters.conv_weight.shape[1], channels), dt.new_empty(threads, channels)
+    of_norm, of_dt = dt.new_empty(threads, sizes.inner), torch.empty_like(dt)
+    of_scan = [dt.new_empty(len(problem.begins) - 1, sizes.heads) for _ in range(2)]
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
+    results = (found, *of_conv, of_norm, of_dt, *of_scan, local)
+    native.run("ssd_mixer_backward", *problem.inputs(), state_begins, states, y, scale, grad, *results, *problem.shape(chunk))
+    weight, bias, norm_weight, rate, skip = (each.sum(0) for each in (*of_conv, of_norm, *of_scan))
+    return weight.t(), bias, of_dt, rate, skip, norm_weight
+
+
+def _forward_in_stages(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
+    """`_forward` of fewer sequences than threads, which share the heads and channels of each."""
+    projected, parameters, dt, rate, begins, sizes = problem
+    gate, _, _ = _split(projected, sizes)
+    streams = _streams(_convolved(problem), sizes)
+    y, states = ssd_forward(streams, dt, rate, parameters.skip, begins, sizes, keep=wanted)
+    return y, *norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE), states
+
+
+def _backward_in_stages(problem: _Problem, y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor) -> tuple[Tensor, ...]:
+    """`_backward` of fewer sequences than threads."""
+    projected, parameters, dt, rate, begins, sizes = problem
+    gate, mixed, _ = _split(projected, sizes)
+    grad_gate, grad_mixed, _ = _split(found, sizes)
+    into = native.workspace("gradient of y", y, *y.shape)
+    grad_y, grad_norm = norm_backward(y, gate, parameters.norm_weight, scale, grad, grad_gate, GATE_BEFORE, into)
+    convolved = _convolved(problem)
+    grad_convolved = native.workspace("gradient of what was convolved", y, *convolved.shape)
+    into_streams = _streams(grad_convolved, sizes)
+    of_scan = ssd_backward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, states, grad_y, into_streams)
+    of_conv = convolution_backward(
+        mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed, ahead=0, activated=True
+    )
+    return *of_conv, *of_scan, grad_norm
+
+
+def _convolved(problem: _Problem) -> Tensor:
+    """x, B and C after the convolution, in an array that the next call writes again."""
+    mixed, parameters = _split(problem.projected, problem.sizes)[1], problem.parameters
+    into = native.workspace("convolved", mixed, *mixed.shape)
+    return convolution_forward(mixed, parameters.conv_weight, parameters.conv_bias, problem.begins, ahead=0, activated=True, into=into)
 
 
 def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:

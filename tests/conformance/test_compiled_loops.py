@@ -21,12 +21,12 @@ needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were 
 LENGTHS = (5, 1, 23, 140, 12)  # one token; several chunks of the default size
 
 
-def passes(name: str, direction: str, dtype: torch.dtype) -> list[Tensor]:
+def passes(name: str, direction: str, dtype: torch.dtype, lengths: tuple[int, ...] = LENGTHS) -> list[Tensor]:
     """Output, gradient of the input and gradients of all weights of a freshly drawn encoder."""
     torch.manual_seed(0)
     module = ready(name, direction, width=16).shims[0].module.to(dtype).train()
-    tokens = torch.randn(sum(LENGTHS), 16, dtype=dtype, requires_grad=True)
-    output = module(tokens, Layout(LENGTHS))
+    tokens = torch.randn(sum(lengths), 16, dtype=dtype, requires_grad=True)
+    output = module(tokens, Layout(lengths))
     (output * torch.randn(output.shape, dtype=dtype)).sum().backward()
     return [output.detach(), tokens.grad, *(each.grad for each in module.parameters() if each.grad is not None)]
 
@@ -52,10 +52,11 @@ def test_loops_and_plain_torch_agree(name: str, direction: str, dtype: torch.dty
 
 @needs_loops
 @each_direction
-def test_threads_change_nothing(name: str, direction: str, two_threads: None) -> None:
-    with_two = passes(name, direction, torch.float32)
+@pytest.mark.parametrize("lengths", [LENGTHS, (140,)], ids=["sequences for every thread", "one sequence for all threads"])
+def test_threads_change_nothing(name: str, direction: str, lengths: tuple[int, ...], two_threads: None) -> None:
+    with_two = passes(name, direction, torch.float32, lengths)
     torch.set_num_threads(1)
-    for found, wanted in zip(with_two, passes(name, direction, torch.float32), strict=True):
+    for found, wanted in zip(with_two, passes(name, direction, torch.float32, lengths), strict=True):
         assert (found - wanted).abs().max() <= 2e-4 * max(1.0, float(wanted.abs().max()))
 
 

@@ -108,7 +108,6 @@ INLINE Vector<float> exponential(Vector<float> x) {
     inside = inside > high ? high : inside;
     V shifted = inside * 1.44269504f + magic;
     V power = shifted - magic;
-    I bits = ((I)shifted - (I)magic + 127) << 23;
     V r = inside - power * 0.693145752f;
     r = r - power * 1.42860677e-6f;
     V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -117,8 +116,7 @@ INLINE Vector<float> exponential(Vector<float> x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    V result = p * (V)bits;
-    return x < low ? V{} : result;
+    return x < low ? V{} : (V)((I)p + ((I)shifted << 23));  // the power goes into the exponent
 }
 INLINE Vector<double> exponential(Vector<double> x) {
     for (int i = 0; i < LANES<double>; i++) x[i] = exp(x[i]);
