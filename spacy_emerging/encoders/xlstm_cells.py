@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from ..kernels.activation import gelu_gate
 from ..kernels.linear import linear, project
-from .xlstm_parts import BlockSettings, Headwise, LayerNorm, draw_output, draw_small, halves
+from .xlstm_parts import BlockSettings, Headwise, LayerNorm, draw_output, draw_small
 
 STORED_AS = (2, 3, 0, 1)
 """Where z, o, i, f stand in the stored recurrent weights and biases, whose order is i, f, z, o."""
@@ -90,5 +90,4 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, D) to (T, D)."""
-        gate, up = halves(x, self.proj_up)
-        return self.dropout(project(functional.gelu(gate) * up, self.proj_down))
+        return self.dropout(project(gelu_gate(project(x, self.proj_up)), self.proj_down))

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from spacy_emerging.kernels import linear_loops, native
-from spacy_emerging.kernels.activation import gelu
+from spacy_emerging.kernels.activation import gelu, gelu_gate
 from spacy_emerging.kernels.feed_forward import feed_forward
 from spacy_emerging.kernels.linear import project
 from spacy_emerging.kernels.linear_loops import WORTH_LAYING_OUT
@@ -119,3 +119,11 @@ def test_quantized_layers_are_called_as_they_are():
     quantized = QuantizedLinear(mine)
     torch.testing.assert_close(project(x, quantized), quantized(x))
     torch.testing.assert_close(feed_forward(x, quantized, mine), mine(functional.gelu(quantized(x))))
+
+
+@pytest.mark.parametrize("rows, width", [(1, 1), (5, 7), (3, 16)])
+def test_gelu_as_a_gate(rows, width):
+    x = torch.randn(rows, 2 * width, dtype=torch.float64, requires_grad=True)
+    left, right = x.chunk(2, -1)
+    torch.testing.assert_close(gelu_gate(x), functional.gelu(left) * right, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(gelu_gate, x)
