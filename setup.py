@@ -4,6 +4,7 @@ Everything else about the package is in pyproject.toml.
 """
 
 import platform
+import runpy
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ OPTIONS = [
     "-fno-exceptions",
     "-fno-rtti",
 ]
+FINGERPRINT = runpy.run_path(str(SOURCES / "fingerprint.py"))["fingerprint"](SOURCES)
 QUIET = ["-Wno-psabi", "-Wno-ignored-attributes", "-Wno-attributes"]
 X86 = {"_avx2": ["-mavx2", "-mfma"], "_avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mavx2", "-mfma"]}
 """One build per instruction set, of which the package loads the best that the processor has."""
@@ -39,6 +41,7 @@ def extension(name: str, options: list[str]) -> Extension:
         f"spacy_emerging.kernels.native.{name}",
         sources=sorted(str(path) for path in SOURCES.glob("*.cpp")),
         depends=sorted(str(path) for path in SOURCES.glob("*.h")),
+        define_macros=[("FINGERPRINT", f'"{FINGERPRINT}"')],
         extra_compile_args=[*OPTIONS, *QUIET, *options, *threads],
         extra_link_args=threads,
         language="c++",

@@ -61,6 +61,15 @@ def test_threads_change_nothing(name: str, direction: str, lengths: tuple[int, .
 
 
 @needs_loops
+def test_loops_of_other_sources_are_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given sources that changed after the loops were compiled
+    monkeypatch.setattr(native, "fingerprint", lambda folder: "another")
+    # then the package says so, and does without
+    with pytest.warns(UserWarning, match="was compiled from other sources.*Install the package again"):
+        assert native._load() is None
+
+
+@needs_loops
 def test_loops_can_be_switched_off() -> None:
     numbers = torch.ones(2, 2)
     assert native.usable(numbers)

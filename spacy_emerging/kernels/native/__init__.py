@@ -10,6 +10,7 @@ import ctypes
 import math
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -18,6 +19,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .fingerprint import fingerprint
+
+FOLDER = Path(__file__).parent
+REMEDY = "Install the package again: `make`, or `pip install -e .`."
 SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
 VARIANTS = {"AVX512": ("_avx512", "_avx2"), "AVX2": ("_avx2",)}
 """Builds that fit what torch says of the processor, the best first; elsewhere there is one for all."""
@@ -29,13 +34,27 @@ def _load() -> ctypes.CDLL | None:
     _share_threads()
     for variant in VARIANTS.get(torch.backends.cpu.get_cpu_capability(), ("_base",)):
         for suffix in EXTENSION_SUFFIXES:
-            path = Path(__file__).with_name(variant + suffix)
+            path = FOLDER / (variant + suffix)
             if path.exists():
                 try:
-                    return ctypes.CDLL(str(path))
+                    library = ctypes.CDLL(str(path))
                 except OSError:
                     continue
+                if _belongs(library):
+                    return library
+                warnings.warn(f"{path} was compiled from other sources: spacy-emerging runs without it. {REMEDY}", stacklevel=2)
     return None
+
+
+def _belongs(library: ctypes.CDLL) -> bool:
+    """Whether the loops were compiled from the sources beside them. What a loop is told may have changed since."""
+    try:
+        made_of = library.fingerprint
+    except AttributeError:
+        return False
+    made_of.restype = ctypes.c_char_p
+    here = fingerprint(FOLDER)
+    return not here or made_of() == here.encode()
 
 
 def _share_threads() -> None:
