@@ -19,8 +19,11 @@ from ..bridge.layout import Carried, Layout
 from ..errors import check_whole
 from ..kernels.convolution import convolution_of_sequences
 from ..kernels.linear import linear, project
+from ..kernels.quantized import QuantizedLinear
+from ..kernels.selective_mixer import Parameters, selective_mixer
 from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
-from ..kernels.selective_scan_loops import Parameters, selective_scan_of_sequences
+from ..kernels.selective_scan_loops import Parameters as ScanParameters
+from ..kernels.selective_scan_loops import selective_scan_of_sequences
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, step_biases
 from .parts import DepthwiseWeights
 
@@ -81,14 +84,18 @@ class SelectiveScan(Scan):
 
     def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
         """See Scan."""
-        conv = mixer.conv1d
+        conv, steps = mixer.conv1d, mixer.dt_proj
+        of_convolution = conv.weight.squeeze(1), conv.bias
+        if not isinstance(mixer.x_proj, QuantizedLinear):
+            parameters = Parameters(*of_convolution, mixer.x_proj.weight, steps.weight, steps.bias, mixer.A_log, mixer.D)
+            return selective_mixer(projected, parameters, layout.begins)
         gate, (x,) = self.split(projected)
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        convolved = convolution_of_sequences(x, conv.weight.squeeze(1), conv.bias, layout.begins)
+        convolved = convolution_of_sequences(x, *of_convolution, layout.begins)
         if convolved is None:
             return None
-        parameters = Parameters(mixer.dt_proj.weight, mixer.dt_proj.bias, -torch.exp(mixer.A_log), mixer.D)
-        return selective_scan_of_sequences(convolved, gate, project(convolved, mixer.x_proj), parameters, layout.begins)
+        scan = ScanParameters(steps.weight, steps.bias, -torch.exp(mixer.A_log), mixer.D)
+        return selective_scan_of_sequences(convolved, gate, mixer.x_proj(convolved), scan, layout.begins)
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""

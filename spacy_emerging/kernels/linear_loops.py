@@ -39,12 +39,10 @@ def linear_by_loops(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x, weight = _in_rows(x), weight.contiguous()
+        x, weight = x if x.stride(1) == 1 else x.contiguous(), weight.contiguous()
         ctx.save_for_backward(x, weight)
         ctx.has_bias = bias is not None
-        y = x.new_empty(len(x), len(weight))
-        native.run("linear_forward", x, weight, bias, y, x.stride(0), *_sizes(x, weight))
-        return y
+        return linear_forward(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -52,13 +50,25 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad, grad_x = grad.contiguous(), None
         if ctx.needs_input_grad[0]:
-            grad_x = x.new_empty(x.shape)
-            native.run("linear_back", grad, weight, grad_x, *_sizes(x, weight))
-        grad_weight, grad_bias = _outer(grad, x)
+            grad_x = linear_back(grad, weight, x.new_empty(x.shape))
+        grad_weight, grad_bias = linear_outer(grad, x)
         return grad_x, grad_weight, grad_bias if ctx.has_bias else None
 
 
-def _outer(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(T, I), columns of something wider perhaps, to (T, O). weight: (O, I), contiguous."""
+    y = x.new_empty(len(x), len(weight))
+    native.run("linear_forward", x, weight, bias, y, x.stride(0), *_sizes(x, weight))
+    return y
+
+
+def linear_back(grad: Tensor, weight: Tensor, into: Tensor, *, add: bool = False) -> Tensor:
+    """(T, O) to (T, I), the gradient of x, which is written, or added to what is there. All contiguous."""
+    native.run("linear_back", grad, weight, into, *_sizes(into, weight), int(add))
+    return into
+
+
+def linear_outer(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """(T, O) and (T, I) to (O, I), grad^T x, and the sum of grad over T. The narrower one goes first: it is the one laid out slowly."""
     swapped = grad.shape[1] > x.shape[1]
     left, right = (x, grad) if swapped else (grad, x)
@@ -66,10 +76,6 @@ def _outer(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     sums = (None, total) if swapped else (total, None)
     native.run("linear_outer", left, right, found, *sums, left.stride(0), right.stride(0), len(x), *found.shape)
     return found.t().contiguous() if swapped else found, total
-
-
-def _in_rows(x: Tensor) -> Tensor:
-    return x if x.stride(1) == 1 else x.contiguous()
 
 
 def _sizes(x: Tensor, weight: Tensor) -> tuple[int, int, int]:

@@ -7,12 +7,12 @@ constexpr long DEPTH = 256;  // tokens that the gradient of W sums up at a time
 
 template <class Real>
 static void in_blocks(
-    long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long threads) {
+    long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, bool add, long threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long first = 0; first < rows; first += ROWS)
         rows_by_panels(
             rows - first < ROWS ? rows - first : ROWS, columns, depth, x + first * x_row, x_row, panels, bias, y + first * columns,
-            columns);
+            columns, add);
 }
 
 // left^T right, (tokens, rows) and (tokens, columns), and the sums of their columns where wanted. Each thread has a range of columns.
@@ -49,13 +49,14 @@ static void outer(
         Scratch<Real> scratch(panel_numbers<Real>(in, out));                                                                         \
         Real* panels = scratch.take(0);                                                                                              \
         transposed_to_panels(in, out, weight, panels);                                                                               \
-        in_blocks(tokens, out, in, x, x_row, panels, bias, y, threads);                                                              \
+        in_blocks(tokens, out, in, x, x_row, panels, bias, y, false, threads);                                                       \
     }                                                                                                                                \
-    EXPORT void linear_back_##suffix(const Real* grad, const Real* weight, Real* dx, long tokens, long in, long out, long threads) { \
+    EXPORT void linear_back_##suffix(                                                                                                \
+        const Real* grad, const Real* weight, Real* dx, long tokens, long in, long out, long add, long threads) {                    \
         Scratch<Real> scratch(panel_numbers<Real>(out, in));                                                                         \
         Real* panels = scratch.take(0);                                                                                              \
         to_panels(out, in, weight, in, panels);                                                                                      \
-        in_blocks<Real>(tokens, in, out, grad, out, panels, nullptr, dx, threads);                                                   \
+        in_blocks<Real>(tokens, in, out, grad, out, panels, nullptr, dx, add, threads);                                              \
     }                                                                                                                                \
     EXPORT void linear_outer_##suffix(                                                                                               \
         const Real* left, const Real* right, Real* found, Real* left_sum, Real* right_sum, long left_row, long right_row,            \

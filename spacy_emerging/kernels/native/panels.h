@@ -43,19 +43,20 @@ constexpr size_t panel_numbers(long depth, long columns) {
     return (columns + PANEL<Real> - 1) / PANEL<Real> * PANEL<Real> * depth;
 }
 
-// Up to ROWS rows (count, depth) x panels to (count, columns), plus a bias if there is one.
+// Up to ROWS rows (count, depth) x panels to (count, columns), plus a bias if there is one, or plus what is there already.
 template <class Real>
 static void rows_by_panels(
-    long count, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long y_row) {
+    long count, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long y_row,
+    bool add = false) {
     for (long j = 0; j < columns; j += PANEL<Real>) {
         const int width = (int)(columns - j < PANEL<Real> ? columns - j : PANEL<Real>);
         const Real* panel = panels + j * depth;
-        if (bias) {
+        if (bias)
             for (long i = 0; i < count; i++) copy_row(bias + j, y + i * y_row + j, width);
+        if (bias || add)
             product<true>((int)count, width, (int)depth, x, x_row, 1, panel, PANEL<Real>, y + j, y_row);
-        } else {
+        else
             product<false>((int)count, width, (int)depth, x, x_row, 1, panel, PANEL<Real>, y + j, y_row);
-        }
     }
 }
 

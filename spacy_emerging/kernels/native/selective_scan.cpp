@@ -1,135 +1,66 @@
 // The selective scan of Mamba with what stands around it, over sequences that lie end to end: selective_scan.py says what is computed.
 //
-//     dt = softplus(steps + bias)    state[t] = exp(dt a) state[t-1] + dt x b^T    y = (state c + skip x) silu(z)
+//     dt = softplus(low weight^T + bias)    state[t] = exp(dt a) state[t-1] + dt x b^T    y = (state c + skip x) silu(z)
 //
-// A vector holds neighbouring channels, and what belongs to it stands together: its N vectors of state, its N of decay rates. A block of
-// tokens goes through one such vector before the next, so that all it needs stays in the nearest cache.
-#include <initializer_list>
-
-#include "units.h"
+// A vector holds neighbouring channels. A block of tokens goes through a chunk of channels before the next one; inside, through one vector
+// before the next, and through a few numbers of its state before the others: these stay in registers meanwhile.
+#include "selective_scan.h"
 
 namespace {
 
-constexpr int BLOCK = 16;  // tokens; the backward pass starts from states that are kept, one in so many
-
+// A block through some channels. state: as rates are packed.
 template <class Real>
-struct Scan {
-    long sequences;
-    const int64_t* begins;  // of each sequence, and the end of the last one
-    long channels, state;
-    const Real *x, *steps;  // (T, channels)
-    const Real *b, *c;      // (T, state), in rows of
-    long row;
-    const Real* z;  // (T, channels), in rows of
-    long z_row;
-    const Real *bias, *a, *skip;  // (channels), (channels, state), (channels)
-    const int64_t* kept_begins;   // of each sequence among the blocks that are not its first
-
-    long packed() const { return padded<Real>(channels) * state; }
-};
-
-// 2^x for x up to 0, in float32 to within 2 units in the last place (the polynomial: Cephes, exp2f). Below -126 it stays at 2^-126.
-INLINE Vector<float> power_of_two(Vector<float> x) {
-    using V = Vector<float>;
-    typedef Vectors<float>::Whole I;
-    const V low = every(-126.0f), magic = every(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
-    x = x < low ? low : x;
-    V shifted = x + magic, r = x - (shifted - magic);
-    V p = r * 1.535336188319500e-4f + 1.339887440266574e-3f;
-    p = p * r + 9.618437357674640e-3f;
-    p = p * r + 5.550332471162809e-2f;
-    p = p * r + 2.402264791363012e-1f;
-    p = p * r + 6.931472028550421e-1f;
-    p = p * r + 1.0f;
-    return (V)((I)p + ((I)shifted << 23));
-}
-INLINE Vector<double> power_of_two(Vector<double> x) {
-    for (int i = 0; i < LANES<double>; i++) x[i] = exp2(x[i]);
-    return x;
-}
-
-// log(1 + e) for e from 0 to 1, as twice the series of the inverse hyperbolic tangent of e / (2 + e), which is at most 1/3.
-INLINE Vector<float> log_of_one_and(Vector<float> e) {
-    using V = Vector<float>;
-    V s = e / (2 + e), square = s * s;
-    V p = square * (1 / 15.0f) + 1 / 13.0f;
-    p = p * square + 1 / 11.0f;
-    p = p * square + 1 / 9.0f;
-    p = p * square + 1 / 7.0f;
-    p = p * square + 1 / 5.0f;
-    p = p * square + 1 / 3.0f;
-    return 2 * (s + s * square * p);
-}
-INLINE Vector<double> log_of_one_and(Vector<double> e) {
-    for (int i = 0; i < LANES<double>; i++) e[i] = log1p(e[i]);
-    return e;
-}
-
-template <class V>
-INLINE V softplus(V x) {
-    V above = x > V{} ? x : V{};
-    return above + log_of_one_and(exponential(x - 2 * above));
-}
-
-// Decay rates of powers of 2, (channels, N) to N vectors for every vector of channels; zeros where channels end.
-template <class Real>
-static void pack(const Scan<Real>& s, Real* to) {
-    const long L = LANES<Real>;
-    for (long c = 0; c < s.channels; c++)
-        for (long n = 0; n < s.state; n++) to[(c / L * s.state + n) * L + c % L] = s.a[c * s.state + n] * Real(1.4426950408889634);
-}
-
-// A block of tokens and a vector of channels: where they lie.
-struct Place {
-    long first, tokens;  // of the block
-    long channel;
-};
-
-// The states before a block: kept by the forward pass for the backward one. Those before the first block are zero.
-template <class Real>
-INLINE Real* kept_state(const Scan<Real>& s, const Unit& unit, long block, long channel, Real* kept) {
-    return kept + (s.kept_begins[unit.sequence] + block - 1) * s.packed() + channel * s.state;
-}
-
-template <class Real, class Width>
-static void read_block(const Scan<Real>& s, Place p, const Real* a, Real* state, Real* y, Width width) {
+static void read_block(const Scan<Real>& s, const Packed<Real>& p, Place at, Place next, Real* state, Real* y) {
     using V = Vector<Real>;
-    const Whole all;
-    const long L = LANES<Real>, N = s.state;
-    const V bias = load(s.bias + p.channel, width), skip = load(s.skip + p.channel, width);
-    for (long t = p.first; t < p.first + p.tokens; t++) {
-        const long at = t * s.channels + p.channel;
-        const Real *b = s.b + t * s.row, *c = s.c + t * s.row;
-        V x = load(s.x + at, width), dt = softplus(load(s.steps + at, width) + bias), u = dt * x, sum = skip * x;
-        for (long n = 0; n < N; n++) {
-            V now = power_of_two(dt * load(a + n * L, all)) * load(state + n * L, all) + u * b[n];
-            sum += now * c[n];
-            store(state + n * L, now, all);
-        }
-        V z = load(s.z + t * s.z_row + p.channel, width);
-        store(y + at, sum * z * sigmoid(z), width);
-    }
+    Inside<Real> inside;
+    alignas(LINE) Real decays[BLOCK * GROUP * LANES<Real>];
+    fetch_rows(at, y, s.channels);
+    fetch_rows(next, s.x, s.channels);
+    fetch_rows(next, s.z, s.z_row);
+    find_steps(s, p, at, inside.dt);
+    find_exponentials(p, at, inside.dt, inside.u);
+    const Real* skip = p.skip + at.channel;
+    each_row<Real>(at, [&](long t, long i, auto vectors) {
+        const Real* from_x = s.x + t * s.channels + at.channel;
+        vectors([&](long c, auto width) {
+            const V x = load(from_x + c, width), dt = Softplus<V>(inside.dt.get(i, c), inside.u.get(i, c)).value;
+            inside.dt.put(i, c, dt);
+            inside.u.put(i, c, dt * x);
+            inside.read.put(i, c, load(skip + c, Whole{}) * x);
+        });
+    });
+    for (long c = 0; c < at.channels; c += LANES<Real>)
+        each_group(s.state, [&](long n, auto count) {
+            const long here = s.rate(at.channel + c, n);
+            read_some<decltype(count)::value, false, Real>(s, at, n, c, p.a + here, state + here, state + here, inside, decays);
+        });
+    each_row<Real>(at, [&](long t, long i, auto vectors) {
+        const Real* from_z = s.z + t * s.z_row + at.channel;
+        Real* to = y + t * s.channels + at.channel;
+        vectors([&](long c, auto width) {
+            const V z = load(from_z + c, width);
+            store(to + c, inside.read.get(i, c) * z * sigmoid(z), width);
+        });
+    });
 }
 
 // y: (T, channels). kept: see kept_state; or none.
 template <class Real>
 static void forward(const Scan<Real>& s, Real* kept, Real* y, long threads) {
-    const long parts = parts_for(threads, s.sequences);
+    const long parts = parts_for(threads, s.sequences), numbers = s.wide() * s.state;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
-        Scratch<Real> scratch(2 * s.packed());
-        Real *a = scratch.take(s.packed()), *states = scratch.take(s.packed());
-        pack(s, a);
+        Packed<Real> packed(s);
+        Scratch<Real> scratch(numbers + LINE);
+        Real* states = next_line(scratch, numbers);
         for (long each = number; each < s.sequences * parts; each += threads) {
             Unit unit(s.begins, s.channels, parts, each, LANES<Real>);
-            memset(states, 0, s.packed() * sizeof(Real));
+            memset(states, 0, numbers * sizeof(Real));
             for (long t = 0, block = 0; t < unit.length; t += BLOCK, block++) {
-                const long tokens = unit.length - t < BLOCK ? unit.length - t : BLOCK;
-                each_vector<Real>(unit.count, [&](long c, auto width) {
-                    const long channel = unit.first + c;
-                    Real* state = states + channel * s.state;
-                    if (kept && block) memcpy(kept_state(s, unit, block, channel, kept), state, s.state * LANES<Real> * sizeof(Real));
-                    read_block(s, Place{unit.begin + t, tokens, channel}, a + channel * s.state, state, y, width);
+                each_chunk(unit, t, t + BLOCK, [&](Place at, Place next) {
+                    Real* state = states + s.rate(at.channel, 0);
+                    if (kept && block) memcpy(kept_state(s, unit, block, at.channel, kept), state, s.kept_bytes(at.channels));
+                    read_block(s, packed, at, next, states, y);
                 });
             }
         }
@@ -138,162 +69,207 @@ static void forward(const Scan<Real>& s, Real* kept, Real* y, long threads) {
 
 template <class Real>
 struct Gradients {
-    const Real* grad;           // (T, channels)
-    Real *dx, *d_steps;         // (T, channels), written, as all that follow
-    Real *db, *dc;              // (parts, T, state), in rows of
-    long row, part_row;
-    Real* dz;  // (T, channels), in rows of
+    const Real* grad;  // (T, channels)
+    Real* dx;          // (T, channels), written, as all that follow
+    Real* d_selected;  // (parts, T, rank + 2 state)
+    Real* dz;          // (T, channels), in rows of
     long z_row;
-    Real *d_bias, *da, *d_skip;  // as bias, a and skip, a set for each thread
+    Real *d_weight, *d_bias, *da, *d_skip;  // as weight, bias, a and skip, a set for each thread
 };
 
 // What a backward pass works with, per thread. Of one vector of channels: states and decays of a block; of all: sums.
 template <class Real>
 struct Workspace {
+    Packed<Real> packed;
     Scratch<Real> scratch;
-    Real *a, *d_states, *da;          // packed
-    Real *states, *decays, *db, *dc;  // a vector for each of N for each token of a block
-    Real *x, *dt, *open, *dy;         // a vector for each token of a block
+    Real *d_states, *da;               // as rates are packed
+    Real *db, *dc;                     // a vector for each of N for each token of a block
+    Real* d_steps;                     // (BLOCK, channels)
+    Real *d_weight, *d_bias, *d_skip;  // (rank, channels), (channels), (channels)
+    Real *states, *decays, *zeros;     // of a group
+    Inside<Real> inside;
+    Rows<Real> slope, dz, dy, du, d_power;
 
-    explicit Workspace(const Scan<Real>& s) : scratch(3 * s.packed() + ((4 * BLOCK + 1) * s.state + 4 * BLOCK) * LANES<Real>) {
+    explicit Workspace(const Scan<Real>& s)
+        : packed(s),
+          scratch(s.wide() * (2 * s.state + BLOCK + s.rank + 2) + BLOCK * (2 * s.state + 2 * GROUP + 2) * LANES<Real> + 16 * LINE) {
         const long L = LANES<Real>;
-        for (Real** each : {&a, &d_states, &da}) *each = scratch.take(s.packed());
-        states = scratch.take((BLOCK + 1) * s.state * L);
-        for (Real** each : {&decays, &db, &dc}) *each = scratch.take(BLOCK * s.state * L);
-        for (Real** each : {&x, &dt, &open, &dy}) *each = scratch.take(BLOCK * L);
-        pack(s, a);
+        for (Real** each : {&d_states, &da}) *each = next_line(scratch, s.wide() * s.state);
+        for (Real** each : {&db, &dc}) *each = next_line(scratch, BLOCK * s.state * L);
+        d_steps = next_line(scratch, s.wide() * BLOCK);
+        d_weight = next_line(scratch, s.wide() * s.rank);
+        for (Real** each : {&d_bias, &d_skip}) *each = next_line(scratch, s.wide());
+        states = next_line(scratch, (BLOCK + 1) * GROUP * L);
+        decays = next_line(scratch, BLOCK * GROUP * L);
+        zeros = next_line(scratch, GROUP * L);
     }
 };
 
-// Computes states and decays of a block anew, from those before it; gives the gradient of z, and that of what is read to `dy`.
-template <class Real, class Width>
-static void read_again(const Scan<Real>& s, const Gradients<Real>& g, Place p, Workspace<Real>& d, Width width) {
+// What each token of a block brings: steps, the gradient of what is read from the state, and that of z but for what is read.
+template <class Real>
+static void prepare(const Scan<Real>& s, const Gradients<Real>& g, Place at, Workspace<Real>& d) {
     using V = Vector<Real>;
-    const Whole all;
-    const long L = LANES<Real>, N = s.state;
-    const V bias = load(s.bias + p.channel, width), skip = load(s.skip + p.channel, width);
-    const Real* a = d.a + p.channel * N;
-    for (long i = 0; i < p.tokens; i++) {
-        const long t = p.first + i, at = t * s.channels + p.channel;
-        const Real *b = s.b + t * s.row, *c = s.c + t * s.row, *before = d.states + i * N * L;
-        Real *after = d.states + (i + 1) * N * L, *decays = d.decays + i * N * L;
-        V x = load(s.x + at, width), step = load(s.steps + at, width) + bias, dt = softplus(step), u = dt * x, sum = skip * x;
-        for (long n = 0; n < N; n++) {
-            V decay = power_of_two(dt * load(a + n * L, all)), now = decay * load(before + n * L, all) + u * b[n];
-            sum += now * c[n];
-            store(decays + n * L, decay, all);
-            store(after + n * L, now, all);
-        }
-        V z = load(s.z + t * s.z_row + p.channel, width), open = sigmoid(z), grad = load(g.grad + at, width);
-        store(g.dz + t * g.z_row + p.channel, grad * sum * open * (1 + z * (1 - open)), width);
-        store(d.x + i * L, x, all);
-        store(d.dt + i * L, dt, all);
-        store(d.open + i * L, sigmoid(step), all);
-        store(d.dy + i * L, grad * z * open, all);
-    }
+    find_steps(s, d.packed, at, d.inside.dt);
+    find_exponentials(d.packed, at, d.inside.dt, d.inside.u);
+    const Real* skip = d.packed.skip + at.channel;
+    each_row<Real>(at, [&](long t, long i, auto vectors) {
+        const Real* from_x = s.x + t * s.channels + at.channel;
+        vectors([&](long c, auto width) {
+            const V x = load(from_x + c, width);
+            const Softplus<V> step(d.inside.dt.get(i, c), d.inside.u.get(i, c));
+            d.inside.dt.put(i, c, step.value);
+            d.inside.u.put(i, c, step.value * x);
+            d.inside.read.put(i, c, load(skip + c, Whole{}) * x);
+            d.slope.put(i, c, step.slope);
+        });
+    });
+    each_row<Real>(at, [&](long t, long i, auto vectors) {
+        const Real *from_z = s.z + t * s.z_row + at.channel, *from_grad = g.grad + t * s.channels + at.channel;
+        vectors([&](long c, auto width) {
+            const V z = load(from_z + c, width), open = sigmoid(z), grad = load(from_grad + c, width) * open;
+            d.dz.put(i, c, grad * (1 + z * (1 - open)));
+            d.dy.put(i, c, grad * z);
+            d.du.put(i, c, V{});
+            d.d_power.put(i, c, V{});
+        });
+    });
 }
 
-// Through a block, from its last token to its first.
-template <class Real, class Width>
-static void back_through(
-    const Scan<Real>& s, const Gradients<Real>& g, Place p, Workspace<Real>& d, Real* d_bias, Real* d_skip, Width width) {
+// COUNT numbers of the state, from the n-th, for the c-th vector of the chunk through a block, from its last token to its first.
+template <int COUNT, class Real>
+static void back_some(const Scan<Real>& s, Place at, long n, long c, Workspace<Real>& d) {
     using V = Vector<Real>;
     const Whole all;
-    const long L = LANES<Real>, N = s.state;
-    const V skip = load(s.skip + p.channel, width);
-    const Real* a = d.a + p.channel * N;
-    Real *d_state = d.d_states + p.channel * N, *da = d.da + p.channel * N;
-    V by_bias{}, by_skip{};
-    for (long i = p.tokens - 1; i >= 0; i--) {
-        const long t = p.first + i, at = t * s.channels + p.channel;
-        const Real *b = s.b + t * s.row, *c = s.c + t * s.row;
-        const Real *before = d.states + i * N * L, *after = before + N * L, *decays = d.decays + i * N * L;
-        Real *db = d.db + i * N * L, *dc = d.dc + i * N * L;
-        V x = load(d.x + i * L, all), dt = load(d.dt + i * L, all), dy = load(d.dy + i * L, all), u = dt * x, by_u{}, by_power{};
-        for (long n = 0; n < N; n++) {
-            V by_state = load(d_state + n * L, all) + dy * c[n];
-            store(dc + n * L, load(dc + n * L, all) + dy * load(after + n * L, all), all);
-            store(db + n * L, load(db + n * L, all) + u * by_state, all);
-            by_u += by_state * b[n];
-            by_state *= load(decays + n * L, all);
-            store(d_state + n * L, by_state, all);
-            V along = by_state * load(before + n * L, all);
-            store(da + n * L, load(da + n * L, all) + along * dt, all);
-            by_power += along * load(a + n * L, all);
+    const long L = LANES<Real>, N = s.state, here = s.rate(at.channel + c, n);
+    const Real* a = d.packed.a + here;
+    V d_state[COUNT], da[COUNT];
+#pragma GCC unroll 8
+    for (int k = 0; k < COUNT; k++) d_state[k] = load(d.d_states + here + k * L, all), da[k] = load(d.da + here + k * L, all);
+    for (long i = at.tokens - 1; i >= 0; i--) {
+        const Real *from_b = s.b(at.first + i) + n, *from_c = s.c(at.first + i) + n;
+        const Real *before = d.states + i * COUNT * L, *after = before + COUNT * L, *decays = d.decays + i * COUNT * L;
+        Real *db = d.db + (i * N + n) * L, *dc = d.dc + (i * N + n) * L;
+        const V dt = d.inside.dt.get(i, c), u = d.inside.u.get(i, c), dy = d.dy.get(i, c);
+        V du = d.du.get(i, c), d_power = d.d_power.get(i, c);
+        for (int k = 0; k < COUNT; k++) {
+            V by_state = d_state[k] + dy * from_c[k];
+            store(dc + k * L, load(dc + k * L, all) + dy * load(after + k * L, all), all);
+            store(db + k * L, load(db + k * L, all) + u * by_state, all);
+            du += by_state * from_b[k];
+            d_state[k] = by_state * load(decays + k * L, all);
+            V along = d_state[k] * load(before + k * L, all);
+            da[k] += along * dt;
+            d_power += along * load(a + k * L, all);
         }
-        V by_step = (by_power * Real(0.69314718055994531) + by_u * x) * load(d.open + i * L, all);
-        store(g.d_steps + at, by_step, width);
-        store(g.dx + at, dy * skip + by_u * dt, width);
-        by_bias += by_step;
-        by_skip += dy * x;
+        d.du.put(i, c, du);
+        d.d_power.put(i, c, d_power);
     }
-    store(d_bias + p.channel, load(d_bias + p.channel, width) + by_bias, width);
-    store(d_skip + p.channel, load(d_skip + p.channel, width) + by_skip, width);
+#pragma GCC unroll 8
+    for (int k = 0; k < COUNT; k++) store(d.d_states + here + k * L, d_state[k], all), store(d.da + here + k * L, da[k], all);
+}
+
+// A block of some channels, and what becomes of it. before: the states before it, as rates are packed; none are zero.
+template <class Real>
+static void back_block(const Scan<Real>& s, const Gradients<Real>& g, Place at, Place next, Workspace<Real>& d, const Real* before) {
+    using V = Vector<Real>;
+    fetch_rows(at, g.dx, s.channels);
+    fetch_rows(at, g.dz, g.z_row);
+    fetch_rows(next, s.x, s.channels);
+    fetch_rows(next, s.z, s.z_row);
+    fetch_rows(next, g.grad, s.channels);
+    prepare(s, g, at, d);
+    for (long c = 0; c < at.channels; c += LANES<Real>)
+        each_group(s.state, [&](long n, auto count) {
+            constexpr int COUNT = decltype(count)::value;
+            const Real *a = d.packed.a + s.rate(at.channel + c, n), *start = before ? before + s.rate(c, n) : d.zeros;
+            read_some<COUNT, true>(s, at, n, c, a, start, d.states, d.inside, d.decays);
+            back_some<COUNT>(s, at, n, c, d);
+        });
+    const Whole all;
+    const Real* skip = d.packed.skip + at.channel;
+    Real *d_bias = d.d_bias + at.channel, *d_skip = d.d_skip + at.channel;
+    each_row<Real>(at, [&](long t, long i, auto vectors) {
+        const Real* from_x = s.x + t * s.channels + at.channel;
+        Real *dx = g.dx + t * s.channels + at.channel, *dz = g.dz + t * g.z_row + at.channel;
+        Real* d_step = d.d_steps + i * s.wide() + at.channel;
+        vectors([&](long c, auto width) {
+            const V x = load(from_x + c, width), dy = d.dy.get(i, c), du = d.du.get(i, c);
+            const V by_step = (d.d_power.get(i, c) * Real(0.69314718055994531) + du * x) * d.slope.get(i, c);
+            store(d_step + c, by_step, all);
+            store(dx + c, dy * load(skip + c, all) + du * d.inside.dt.get(i, c), width);
+            store(dz + c, d.dz.get(i, c) * d.inside.read.get(i, c), width);
+            store(d_bias + c, load(d_bias + c, all) + by_step, all);
+            store(d_skip + c, load(d_skip + c, all) + dy * x, all);
+        });
+    });
+}
+
+// The gradients of what is selected for a block, from those of all its channels; and that of the weights of the steps.
+template <class Real>
+static void gather(const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, long first, int tokens, Workspace<Real>& d) {
+    const long N = s.state, R = s.rank, total = s.begins[s.sequences] - s.begins[0];
+    const Real* d_steps = d.d_steps + unit.first;
+    Real* to = g.d_selected + (unit.part * total + first) * s.row();
+    product<false>(tokens, (int)R, (int)unit.count, d_steps, s.wide(), 1, s.weight + unit.first * R, R, to, s.row());
+    product<true>((int)R, (int)unit.count, tokens, s.low(first), 1, s.row(), d_steps, s.wide(), d.d_weight + unit.first, s.wide());
+    for (long i = 0; i < tokens; i++)
+        for (long n = 0; n < N; n++) {
+            to[i * s.row() + R + n] = sum_of<Real>(load(d.db + (i * N + n) * LANES<Real>, Whole{}));
+            to[i * s.row() + R + N + n] = sum_of<Real>(load(d.dc + (i * N + n) * LANES<Real>, Whole{}));
+        }
 }
 
 // One sequence, or a range of its channels.
 template <class Real>
-static void back(
-    const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Workspace<Real>& d, Real* kept, Real* d_bias, Real* d_skip) {
-    const long L = LANES<Real>, N = s.state, last = (unit.length - 1) / BLOCK;
-    memset(d.d_states, 0, s.packed() * sizeof(Real));
-    for (long block = last; block >= 0; block--) {
+static void back(const Scan<Real>& s, const Gradients<Real>& g, const Unit& unit, Workspace<Real>& d, Real* kept) {
+    memset(d.d_states, 0, s.wide() * s.state * sizeof(Real));
+    for (long block = (unit.length - 1) / BLOCK; block >= 0; block--) {
         const long t = block * BLOCK, tokens = unit.length - t < BLOCK ? unit.length - t : BLOCK;
-        memset(d.db, 0, tokens * N * L * sizeof(Real));
-        memset(d.dc, 0, tokens * N * L * sizeof(Real));
-        each_vector<Real>(unit.count, [&](long c, auto width) {
-            Place place{unit.begin + t, tokens, unit.first + c};
-            if (block)
-                memcpy(d.states, kept_state(s, unit, block, place.channel, kept), N * L * sizeof(Real));
-            else
-                memset(d.states, 0, N * L * sizeof(Real));
-            read_again(s, g, place, d, width);
-            back_through(s, g, place, d, d_bias, d_skip, width);
+        memset(d.db, 0, tokens * s.state * LANES<Real> * sizeof(Real));
+        memset(d.dc, 0, tokens * s.state * LANES<Real> * sizeof(Real));
+        each_chunk(unit, t, t - BLOCK, [&](Place at, Place next) {
+            back_block(s, g, at, next, d, block ? kept_state(s, unit, block, at.channel, kept) : nullptr);
         });
-        for (long i = 0; i < tokens; i++)
-            for (long n = 0; n < N; n++) {
-                const long to = unit.part * g.part_row + (unit.begin + t + i) * g.row + n;
-                g.db[to] = sum_of<Real>(load(d.db + (i * N + n) * L, Whole{}));
-                g.dc[to] = sum_of<Real>(load(d.dc + (i * N + n) * L, Whole{}));
-            }
+        gather(s, g, unit, unit.begin + t, (int)tokens, d);
     }
 }
 
 template <class Real>
 static void backward(const Scan<Real>& s, const Gradients<Real>& g, Real* kept, long threads) {
-    const long parts = parts_for(threads, s.sequences), L = LANES<Real>;
+    const long parts = parts_for(threads, s.sequences);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
         Workspace<Real> d(s);
-        Real *d_bias = g.d_bias + number * s.channels, *d_skip = g.d_skip + number * s.channels;
-        Real* da = g.da + number * s.channels * s.state;
-        memset(d_bias, 0, s.channels * sizeof(Real));
-        memset(d_skip, 0, s.channels * sizeof(Real));
         for (long each = number; each < s.sequences * parts; each += threads)
-            back(s, g, Unit(s.begins, s.channels, parts, each, L), d, kept, d_bias, d_skip);
-        for (long c = 0; c < s.channels; c++)
-            for (long n = 0; n < s.state; n++) da[c * s.state + n] = d.da[(c / L * s.state + n) * L + c % L];
+            back(s, g, Unit(s.begins, s.channels, parts, each, LANES<Real>), d, kept);
+        memcpy(g.d_bias + number * s.channels, d.d_bias, s.channels * sizeof(Real));
+        memcpy(g.d_skip + number * s.channels, d.d_skip, s.channels * sizeof(Real));
+        Real *da = g.da + number * s.channels * s.state, *d_weight = g.d_weight + number * s.channels * s.rank;
+        for (long c = 0; c < s.channels; c++) {
+            for (long n = 0; n < s.state; n++) da[c * s.state + n] = d.da[s.rate(c, n)];
+            for (long r = 0; r < s.rank; r++) d_weight[c * s.rank + r] = d.d_weight[r * s.wide() + c];
+        }
     }
 }
 
 }  // namespace
 
-#define SELECTIVE_SCAN(Real, suffix)                                                                                             \
-    EXPORT void selective_scan_forward_##suffix(                                                                                 \
-        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,          \
-        const Real* skip, const int64_t* begins, const int64_t* kept_begins, Real* kept, Real* y, long row, long z_row,          \
-        long sequences, long channels, long state, long threads) {                                                               \
-        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};             \
-        forward<Real>(s, kept, y, threads);                                                                                      \
-    }                                                                                                                            \
-    EXPORT void selective_scan_backward_##suffix(                                                                                \
-        const Real* x, const Real* steps, const Real* b, const Real* c, const Real* z, const Real* bias, const Real* a,          \
-        const Real* skip, const int64_t* begins, const int64_t* kept_begins, Real* kept, const Real* grad, Real* dx,             \
-        Real* d_steps, Real* db, Real* dc, Real* dz, Real* d_bias, Real* da, Real* d_skip, long row, long z_row, long sequences, \
-        long channels, long state, long d_row, long part_row, long dz_row, long threads) {                                       \
-        Scan<Real> s{sequences, begins, channels, state, x, steps, b, c, row, z, z_row, bias, a, skip, kept_begins};             \
-        Gradients<Real> g{grad, dx, d_steps, db, dc, d_row, part_row, dz, dz_row, d_bias, da, d_skip};                           \
-        backward<Real>(s, g, kept, threads);                                                                                     \
+#define SELECTIVE_SCAN(Real, suffix)                                                                                                   \
+    EXPORT void selective_scan_forward_##suffix(                                                                                       \
+        const Real* x, const Real* selected, const Real* z, const Real* weight, const Real* bias, const Real* a, const Real* skip,     \
+        const int64_t* begins, const int64_t* kept_begins, Real* kept, Real* y, long z_row, long sequences, long channels, long state, \
+        long rank, long threads) {                                                                                                     \
+        Scan<Real> s{sequences, begins, channels, state, rank, x, selected, z, z_row, weight, bias, a, skip, kept_begins};             \
+        forward<Real>(s, kept, y, threads);                                                                                            \
+    }                                                                                                                                  \
+    EXPORT void selective_scan_backward_##suffix(                                                                                      \
+        const Real* x, const Real* selected, const Real* z, const Real* weight, const Real* bias, const Real* a, const Real* skip,     \
+        const int64_t* begins, const int64_t* kept_begins, Real* kept, const Real* grad, Real* dx, Real* d_selected, Real* dz,         \
+        Real* d_weight, Real* d_bias, Real* da, Real* d_skip, long z_row, long sequences, long channels, long state, long rank,        \
+        long dz_row, long threads) {                                                                                                   \
+        Scan<Real> s{sequences, begins, channels, state, rank, x, selected, z, z_row, weight, bias, a, skip, kept_begins};             \
+        Gradients<Real> g{grad, dx, d_selected, dz, dz_row, d_weight, d_bias, da, d_skip};                                             \
+        backward<Real>(s, g, kept, threads);                                                                                           \
     }
 SELECTIVE_SCAN(float, f32)
 SELECTIVE_SCAN(double, f64)
