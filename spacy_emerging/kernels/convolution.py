@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import native
+from .norm import exact
 
 
 def causal_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,6 +51,11 @@ def centred_convolution(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 MOST_TAPS = 8
 """Of the compiled loops."""
+
+
+def mixer_usable(projected: Tensor, parameters: Sequence[Tensor]) -> bool:
+    """Whether the loops of a whole mixer, which begins with a convolution, can run on these. parameters: weights (channels, taps) of the convolution, and more."""
+    return native.usable(exact(projected), *parameters) and parameters[0].shape[1] <= MOST_TAPS
 
 
 def convolution_of_sequences(

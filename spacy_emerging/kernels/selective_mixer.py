@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import native
-from .convolution import MOST_TAPS, convolution_backward, convolution_forward
+from .convolution import convolution_backward, convolution_forward, mixer_usable
 from .linear_loops import linear_back, linear_forward, linear_outer
+from .norm import exact
 from .selective_scan_loops import Parameters as ScanParameters
 from .selective_scan_loops import scan_backward, scan_forward
 
@@ -38,10 +39,9 @@ def selective_mixer(projected: Tensor, parameters: Parameters, begins: Tensor) -
     begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
     Computed in at least float32, whatever autocast says. None where the compiled loops do not run.
     """
-    projected = projected.float() if projected.dtype in (torch.float16, torch.bfloat16) else projected
-    if not native.usable(projected, *parameters) or parameters.conv_weight.shape[1] > MOST_TAPS:
+    if not mixer_usable(projected, parameters):
         return None
-    return _Mixer.apply(projected, *parameters, begins, torch.is_grad_enabled())
+    return _Mixer.apply(exact(projected), *parameters, begins, torch.is_grad_enabled())
 
 
 class _Mixer(torch.autograd.Function):

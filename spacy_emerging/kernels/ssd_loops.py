@@ -5,15 +5,12 @@ Letters as in `ssd.py`, and T tokens, whose sequences begin at `begins`, (B + 1,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import native
-from .convolution import MOST_TAPS
-from .norm import exact
 
 
 class SSDSizes(NamedTuple):
@@ -99,11 +96,6 @@ def ssd_backward(
         found.b.copy_(parts[0].sum(0))
         found.c.copy_(parts[1].sum(0))
     return grad_dt, grad_rate.sum(0), grad_skip.sum(0)
-
-
-def mixer_usable(projected: Tensor, parameters: Sequence[Tensor]) -> bool:
-    """Whether the loops of a whole mixer can run on these. parameters: weights (channels, taps) of a convolution, and more."""
-    return native.usable(exact(projected), *parameters) and parameters[0].shape[1] <= MOST_TAPS
 
 
 def chunks_of(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:

@@ -15,9 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
-from .convolution import convolution_backward, convolution_forward
+from .convolution import convolution_backward, convolution_forward, mixer_usable
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, mixer_usable, ssd_backward, ssd_forward
+from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 
 class Parameters(NamedTuple):
