@@ -54,7 +54,10 @@ MOST_TAPS = 8
 
 
 def mixer_usable(projected: Tensor, parameters: Sequence[Tensor]) -> bool:
-    """Whether the loops of a whole mixer, which begins with a convolution, can run on these. parameters: weights (channels, taps) of the convolution, and more."""
+    """Whether the loops of a whole mixer, which begins with a convolution, can run on these.
+
+    parameters: weights (channels, taps) of the convolution, and more.
+    """
     return native.usable(exact(projected), *parameters) and parameters[0].shape[1] <= MOST_TAPS
 
 
