@@ -53,6 +53,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "diffusion": ("diffusion", {}),
     "adversarial, critic": ("adversarial", {"reading": "critic"}),
     "adversarial, critic, weight 0.1": ("adversarial", {"reading": "critic", "weight": 0.1}),
+    "adversarial, critic, weight 0.01": ("adversarial", {"reading": "critic", "weight": 0.01}),
     "adversarial, correctness": ("adversarial", {"reading": "correctness"}),
 }
 """Fragment of a decoder, and settings that differ from it."""
@@ -155,7 +156,7 @@ def table(runs: list[dict[str, Any]]) -> str:
                 for entry in of_corpus:
                     if (entry["system"], entry["updates"]) == (system, updates):
                         for row, answer in entry["answers"].items():
-                            grouped[row][entry["seed"]] = answer
+                            grouped[row][entry["seed"]] = answer | {"dev": entry["dev"]}
             shown += [f"\n### {title}, {updates:,} updates\n", *_rows(grouped, task)]
     return "\n".join(shown) + "\n"
 
@@ -164,11 +165,12 @@ def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[
     """The lines of a table, from answers by row and seed."""
     names = SCORES[task]
     main = next(iter(names.values()))
-    header = ["decoder", "seeds", *names.values(), f"{main} − softmax", "95 % interval", "p", "seeds tested"]
+    header = ["decoder", "seeds", *names.values(), f"{main} on dev", f"{main} − softmax", "95 % interval", "p", "seeds tested"]
     yield "| " + " | ".join(header) + " |"
     yield "|" + "---|" * len(header)
     for row, answers in grouped.items():
         scores = [spread([answer["scores"][name] for answer in answers.values()]) for name in names]
+        scores.append(spread([answer["dev"][next(iter(names))] for answer in answers.values()]))
         yield "| " + " | ".join([row, str(len(answers)), *scores, *_against(grouped.get(BASE, {}), answers, task)]) + " |"
 
 

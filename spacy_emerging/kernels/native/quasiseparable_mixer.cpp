@@ -3,6 +3,7 @@
 #include "convolution.h"
 #include "norm.h"
 #include "ssd_back.h"
+#include "units.h"
 
 namespace {
 
@@ -68,13 +69,6 @@ static void by_heads(const Mixer<Real>& m, long tokens, const Real* from, long f
             Real* target = to + t * to_row + h * width;
             each_vector<Real>(width, [&](long j, auto part) { store(target + j, factor * load(source + j, part), part); });
         }
-}
-
-// Each thread's sequences.
-template <class Work>
-static void each_sequence(long sequences, long threads, long number, Work work) {
-    const long share = (sequences + threads - 1) / threads;
-    for (long s = number * share; s < sequences && s < (number + 1) * share; s++) work(s);
 }
 
 // local: (threads, longest, channels), working memory. chunks: the number of all.

@@ -3,6 +3,7 @@
 #include "convolution.h"
 #include "norm.h"
 #include "ssd_back.h"
+#include "units.h"
 
 namespace {
 
@@ -35,18 +36,18 @@ template <class Real>
 static void forward(
     const Mixer<Real>& m, const ssd::States<Real>& states, Real* y, Real* normed, Real* scales, Real* local, long longest, Real epsilon,
     long threads) {
-    const long sequences = m.scan.sequences, inner = m.inner(), share = (sequences + threads - 1) / threads;
+    const long inner = m.inner();
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
         ssd::Table<Real> table(m.scan);
         Real* convolved = local + number * longest * m.channels();
-        for (long s = number * share; s < sequences && s < (number + 1) * share; s++) {
+        each_sequence(m.scan.sequences, threads, number, [&](long s) {
             convolution::forward(m.conv, m.taps, {0, m.channels()}, s, convolved - m.begin(s) * m.channels(), m.channels());
             ssd::forward(m.scan_of(s, convolved), table, s, states, {y, inner, 0});
             for (long t = m.begin(s); t < m.begin(s + 1); t++)
                 scales[t] =
                     norm::forward<norm::BEFORE>(y + t * inner, m.projected + t * m.row, m.norm_weight, normed + t * inner, inner, epsilon);
-        }
+        });
     }
 }
 
@@ -61,7 +62,7 @@ template <class Real>
 static void backward(
     const Mixer<Real>& m, const ssd::States<Real>& states, const Real* y, const Real* scales, const Real* grad, const Found<Real>& found,
     Real* local, long longest, long threads) {
-    const long sequences = m.scan.sequences, inner = m.inner(), channels = m.channels(), share = (sequences + threads - 1) / threads;
+    const long inner = m.inner(), channels = m.channels();
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
         ssd::Desk<Real> desk(m.scan);
@@ -72,7 +73,7 @@ static void backward(
         norm::Space<Real> space(inner, found.norm_weight + number * inner);
         Real* convolved = local + number * longest * (2 * channels + inner);
         Real *d_convolved = convolved + longest * channels, *d_y = d_convolved + longest * channels;
-        for (long s = number * share; s < sequences && s < (number + 1) * share; s++) {
+        each_sequence(m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
             convolution::forward(m.conv, m.taps, {0, channels}, s, convolved - begin * channels, channels);
             for (long t = begin; t < m.begin(s + 1); t++)
@@ -86,7 +87,7 @@ static void backward(
             convolution::backward<Real>(
                 m.conv, {d_x, channels, found.projected + inner, m.row, d_conv_weight, d_conv_bias}, m.taps, {0, channels}, s,
                 scratch.take(0));
-        }
+        });
     }
 }
 

@@ -18,6 +18,13 @@ struct Unit {
     }
 };
 
+// Calls work(sequence) for those that fall to a thread, where each takes whole ones.
+template <class Work>
+INLINE void each_sequence(long sequences, long threads, long number, Work work) {
+    const long share = (sequences + threads - 1) / threads;
+    for (long s = number * share; s < sequences && s < (number + 1) * share; s++) work(s);
+}
+
 // Ranges of channels that give every thread work.
 INLINE long parts_for(long threads, long sequences) {
     return sequences >= threads ? 1 : (threads + sequences - 1) / (sequences ? sequences : 1);
