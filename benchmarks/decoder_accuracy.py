@@ -175,8 +175,8 @@ def _rows(grouped: dict[str, dict[int, dict[str, Any]]], task: str) -> Iterator[
 
 
 def _against(base: dict[int, dict[str, Any]], answers: dict[int, dict[str, Any]], task: str) -> list[str]:
-    """Difference, interval and p over the seeds of which both have counts, and their number; nothing for the softmax itself."""
-    seeds = [seed for seed in sorted(base.keys() & answers.keys()) if "counts" in base[seed] and "counts" in answers[seed]]
+    """Difference, interval and p over the seeds that both have, and their number; nothing for the softmax itself."""
+    seeds = sorted(base.keys() & answers.keys())
     if base is answers or not seeds:
         return [""] * 4
     read = [[[line.split() for line in side[seed]["counts"][task]] for seed in seeds] for side in (base, answers)]
