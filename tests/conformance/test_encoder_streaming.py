@@ -117,7 +117,8 @@ def test_memory_of_prediction_is_that_of_inputs_and_outputs(name: str, peak_sour
 
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", peak_source + LONG_DOC, name, str(tokens), str(width)]
-        return 1024 * int(subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout)
+        runs = [subprocess.run(command, capture_output=True, text=True, timeout=600, check=True).stdout for _ in range(3)]
+        return 1024 * min(map(int, runs))  # the least: what the allocator has not given back yet is there in some runs and not in others
 
     vectors = 4 * width * 100_000
     assert peak(200_000) - peak(100_000) < (4 + BESIDE.get(name.split(".")[1], 0)) * vectors
