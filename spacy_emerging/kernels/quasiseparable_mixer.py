@@ -17,7 +17,7 @@ from torch.nn import functional
 from . import native
 from .convolution import convolution_backward, convolution_forward, mixer_usable
 from .norm import EPSILON, GATE_AFTER, exact, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
+from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 SIDES = (1, -1)
 
@@ -46,38 +46,6 @@ def quasiseparable_mixer(projected: Tensor, parameters: Parameters, begins: Tens
     return _Mixer.apply(exact(projected), *parameters, begins, sizes, torch.is_grad_enabled())
 
 
-class _Problem(NamedTuple):
-    """What both passes are given. dt: (2, T, H), of either side. rate: (H,)."""
-
-    projected: Tensor
-    parameters: Parameters
-    dt: Tensor
-    rate: Tensor
-    begins: Tensor
-    sizes: SSDSizes
-
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The arrays, as the loops of whole mixers take them."""
-        weight, bias, *_, diagonal_weight, diagonal_bias, norm_weight = self.parameters
-        diagonal = (diagonal_weight.contiguous(), diagonal_bias)
-        return self.projected, weight.t().contiguous(), bias, self.dt, self.rate, *diagonal, norm_weight, self.begins
-
-    def shape(self, chunk: int) -> tuple[int, ...]:
-        """The numbers, as the loops of whole mixers take them."""
-        taps = self.parameters.conv_weight.shape[1]
-        return self.projected.stride(0), len(self.begins) - 1, *self.sizes[:3], chunk, taps, longest(self.begins)
-
-    @property
-    def channels(self) -> int:
-        """Of the convolution."""
-        return self.sizes.inner + 4 * self.sizes.state
-
-    @property
-    def ahead(self) -> int:
-        """Later tokens that the convolution sees."""
-        return self.parameters.conv_weight.shape[1] // 2
-
-
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
@@ -85,7 +53,7 @@ class _Mixer(torch.autograd.Function):
         projected = projected.contiguous()
         steps = _split(projected, sizes)[2]
         dt = functional.softplus(steps + parameters.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
-        problem = _Problem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
+        problem = MixerProblem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
         found = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
         if wanted:
             ctx.sizes = sizes
@@ -97,7 +65,7 @@ class _Mixer(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         projected, *saved = ctx.saved_tensors
         parameters, (dt, rate, begins, diagonal, y, scale, states) = Parameters(*saved[:7]), saved[7:]
-        problem = _Problem(projected, parameters, dt, rate, begins, ctx.sizes)
+        problem = MixerProblem(projected, parameters, dt, rate, begins, ctx.sizes)
         into = torch.empty_like(projected)
         back = _backward if enough_sequences(begins) else _backward_in_stages
         found = back(problem, _Forward(grad, diagonal, y, scale, states), grad.contiguous(), into)
@@ -118,7 +86,7 @@ class _Forward(NamedTuple):
     states: Tensor
 
 
-def _forward(problem: _Problem, wanted: bool) -> _Forward:
+def _forward(problem: MixerProblem[Parameters], wanted: bool) -> _Forward:
     """Sequence by sequence. wanted: whether there is a backward pass."""
     dt, sizes, tokens = problem.dt, problem.sizes, problem.dt.shape[1]
     chunk, state_begins, chunks = chunks_of(problem.begins, sizes.chunk)
@@ -132,12 +100,12 @@ def _forward(problem: _Problem, wanted: bool) -> _Forward:
     return found
 
 
-def _backward(problem: _Problem, kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
+def _backward(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
     """Gradients of the parameters, but those of the steps (2, T, H) and of the rate (H,) instead of the bias and the log rate; those of
     what was projected are written `into` an array, but for its steps."""
     dt, sizes, channels, threads = problem.dt, problem.sizes, problem.channels, torch.get_num_threads()
     chunk, state_begins, chunks = chunks_of(problem.begins, sizes.chunk)
-    shapes = [(problem.parameters.conv_weight.shape[1], channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
+    shapes = [(problem.taps, channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
     of_weights, of_dt = [dt.new_empty(threads, *shape) for shape in shapes], torch.empty_like(dt)
     of_rate, of_skip = (dt.new_empty(2, len(problem.begins) - 1, sizes.heads) for _ in range(2))
     local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
@@ -148,7 +116,7 @@ def _backward(problem: _Problem, kept: _Forward, grad: Tensor, into: Tensor) -> 
     return Parameters(weight.t(), bias, of_dt, of_rate.sum((0, 1)), diagonal_weight, diagonal_bias, norm_weight)
 
 
-def _forward_in_stages(problem: _Problem, wanted: bool) -> _Forward:
+def _forward_in_stages(problem: MixerProblem[Parameters], wanted: bool) -> _Forward:
     """`_forward` of fewer sequences than threads, which share the heads and channels of each."""
     projected, parameters, dt, rate, begins, sizes = problem
     convolved = _convolved(problem)
@@ -162,7 +130,7 @@ def _forward_in_stages(problem: _Problem, wanted: bool) -> _Forward:
     return _Forward(normed, diagonal, y, scale, torch.stack(states))
 
 
-def _backward_in_stages(problem: _Problem, kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
+def _backward_in_stages(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
     """`_backward` of fewer sequences than threads."""
     projected, parameters, dt, rate, begins, sizes = problem
     gate, mixed, _ = _split(projected, sizes)
@@ -182,16 +150,16 @@ def _backward_in_stages(problem: _Problem, kept: _Forward, grad: Tensor, into: T
         grad_rate += by_rate
         grad_dt.append(by_step)
     found_in = (mixed, parameters.conv_weight, parameters.conv_bias, begins, grad_convolved, grad_mixed)
-    of_conv = convolution_backward(*found_in, ahead=problem.ahead, activated=True)
+    of_conv = convolution_backward(*found_in, ahead=problem.taps // 2, activated=True)
     of_diagonal = (grad_diagonal.t() @ x, grad_diagonal.sum(0))
     return Parameters(*of_conv, torch.stack(grad_dt), grad_rate, *of_diagonal, grad_norm)
 
 
-def _convolved(problem: _Problem) -> Tensor:
+def _convolved(problem: MixerProblem[Parameters]) -> Tensor:
     """x, and B and C of either side after the convolution, in an array that the next call writes again."""
     mixed, parameters = _split(problem.projected, problem.sizes)[1], problem.parameters
     into, found_in = native.workspace("convolved", mixed, *mixed.shape), (mixed, parameters.conv_weight, parameters.conv_bias)
-    return convolution_forward(*found_in, problem.begins, ahead=problem.ahead, activated=True, into=into)
+    return convolution_forward(*found_in, problem.begins, ahead=problem.taps // 2, activated=True, into=into)
 
 
 def _split(projected: Tensor, sizes: SSDSizes) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,12 +5,14 @@ Letters as in `ssd.py`, and T tokens, whose sequences begin at `begins`, (B + 1,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from . import native
+
+P = TypeVar("P", bound=tuple[Tensor, ...])
 
 
 class SSDSizes(NamedTuple):
@@ -96,6 +98,41 @@ def ssd_backward(
         found.b.copy_(parts[0].sum(0))
         found.c.copy_(parts[1].sum(0))
     return grad_dt, grad_rate.sum(0), grad_skip.sum(0)
+
+
+class MixerProblem(NamedTuple, Generic[P]):
+    """What both passes of a whole mixer are given.
+
+    projected: what the in-projection gives. parameters: weights (channels, taps) and biases of the convolution, biases of the steps, log
+    decay rates, and what else the loops take, in their order. dt: steps. rate: (H,).
+    """
+
+    projected: Tensor
+    parameters: P
+    dt: Tensor
+    rate: Tensor
+    begins: Tensor
+    sizes: SSDSizes
+
+    @property
+    def channels(self) -> int:
+        """Of the convolution."""
+        return len(self.parameters[0])
+
+    @property
+    def taps(self) -> int:
+        """Of the convolution."""
+        return self.parameters[0].shape[1]
+
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arrays, as the loops take them."""
+        weight, bias, _, _, *others = self.parameters
+        rest = (other.contiguous() for other in others)
+        return self.projected, weight.t().contiguous(), bias, self.dt, self.rate, *rest, self.begins
+
+    def shape(self, chunk: int) -> tuple[int, ...]:
+        """The numbers, as the loops take them."""
+        return self.projected.stride(0), len(self.begins) - 1, *self.sizes[:3], chunk, self.taps, longest(self.begins)
 
 
 def chunks_of(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from . import native
 from .convolution import convolution_backward, convolution_forward, mixer_usable
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
-from .ssd_loops import SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
+from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 
 class Parameters(NamedTuple):
@@ -66,39 +66,13 @@ def ssd_mixer_segment(
     return normed, (joined[len(joined) - len(seen) :].clone(), end)
 
 
-class _Problem(NamedTuple):
-    """What both passes are given. dt: (T, H). rate: (H,)."""
-
-    projected: Tensor
-    parameters: Parameters
-    dt: Tensor
-    rate: Tensor
-    begins: Tensor
-    sizes: SSDSizes
-
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The arrays, as the loops of whole mixers take them."""
-        weight, bias, *_, skip, norm_weight = self.parameters
-        return self.projected, weight.t().contiguous(), bias, self.dt, self.rate, skip, norm_weight, self.begins
-
-    def shape(self, chunk: int) -> tuple[int, ...]:
-        """The numbers, as the loops of whole mixers take them."""
-        taps = self.parameters.conv_weight.shape[1]
-        return self.projected.stride(0), len(self.begins) - 1, *self.sizes[:3], chunk, taps, longest(self.begins)
-
-    @property
-    def channels(self) -> int:
-        """Of the convolution."""
-        return self.sizes.inner + 2 * self.sizes.state
-
-
 class _Mixer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
         parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
         projected = projected.contiguous()
         dt = functional.softplus(_split(projected, sizes)[2] + parameters.step_bias)
-        problem = _Problem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
+        problem = MixerProblem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
         y, normed, scale, states = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
         if wanted:
             ctx.sizes = sizes
@@ -110,7 +84,7 @@ class _Mixer(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         projected, *saved = ctx.saved_tensors
         parameters, (dt, rate, begins, y, scale, states) = Parameters(*saved[:6]), saved[6:]
-        problem = _Problem(projected, parameters, dt, rate, begins, ctx.sizes)
+        problem = MixerProblem(projected, parameters, dt, rate, begins, ctx.sizes)
         found = torch.empty_like(projected)
         back = _backward if enough_sequences(begins) else _backward_in_stages
         grad_weight, grad_bias, grad_dt, grad_rate, grad_skip, grad_norm = back(problem, y, scale, states, grad.contiguous(), found)
@@ -120,7 +94,7 @@ class _Mixer(torch.autograd.Function):
         return found, *of_parameters, None, None, None
 
 
-def _forward(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
+def _forward(problem: MixerProblem[Parameters], wanted: bool) -> tuple[Tensor, ...]:
     """y (T, inner), what was normed of it (T, inner), its scales (T,) and the states before chunks: sequence by sequence.
 
     wanted: whether there is a backward pass.
@@ -136,12 +110,14 @@ def _forward(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
     return y, normed, scale, states
 
 
-def _backward(problem: _Problem, y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor) -> tuple[Tensor, ...]:
+def _backward(
+    problem: MixerProblem[Parameters], y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor
+) -> tuple[Tensor, ...]:
     """Gradients of the convolution's weights and biases, of dt, rate and skip, and of the norm's weights; those of what was projected are
     written into `found`, but for its steps."""
     dt, sizes, channels, threads = problem.dt, problem.sizes, problem.channels, torch.get_num_threads()
     chunk, state_begins, _ = chunks_of(problem.begins, sizes.chunk)
-    of_conv = dt.new_empty(threads, problem.parameters.conv_weight.shape[1], channels), dt.new_empty(threads, channels)
+    of_conv = dt.new_empty(threads, problem.taps, channels), dt.new_empty(threads, channels)
     of_norm, of_dt = dt.new_empty(threads, sizes.inner), torch.empty_like(dt)
     of_scan = [dt.new_empty(len(problem.begins) - 1, sizes.heads) for _ in range(2)]
     local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
@@ -151,7 +127,7 @@ def _backward(problem: _Problem, y: Tensor, scale: Tensor, states: Tensor, grad:
     return weight.t(), bias, of_dt, rate, skip, norm_weight
 
 
-def _forward_in_stages(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
+def _forward_in_stages(problem: MixerProblem[Parameters], wanted: bool) -> tuple[Tensor, ...]:
     """`_forward` of fewer sequences than threads, which share the heads and channels of each."""
     projected, parameters, dt, rate, begins, sizes = problem
     gate, _, _ = _split(projected, sizes)
@@ -160,7 +136,9 @@ def _forward_in_stages(problem: _Problem, wanted: bool) -> tuple[Tensor, ...]:
     return y, *norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE), states
 
 
-def _backward_in_stages(problem: _Problem, y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor) -> tuple[Tensor, ...]:
+def _backward_in_stages(
+    problem: MixerProblem[Parameters], y: Tensor, scale: Tensor, states: Tensor, grad: Tensor, found: Tensor
+) -> tuple[Tensor, ...]:
     """`_backward` of fewer sequences than threads."""
     projected, parameters, dt, rate, begins, sizes = problem
     gate, mixed, _ = _split(projected, sizes)
@@ -177,7 +155,7 @@ def _backward_in_stages(problem: _Problem, y: Tensor, scale: Tensor, states: Ten
     return *of_conv, *of_scan, grad_norm
 
 
-def _convolved(problem: _Problem) -> Tensor:
+def _convolved(problem: MixerProblem[Parameters]) -> Tensor:
     """x, B and C after the convolution, in an array that the next call writes again."""
     mixed, parameters = _split(problem.projected, problem.sizes)[1], problem.parameters
     into = native.workspace("convolved", mixed, *mixed.shape)
