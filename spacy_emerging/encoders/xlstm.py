@@ -49,6 +49,11 @@ class ConcatLayer(nn.Module):
     def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """The layer over one segment: see Stage."""
         entered = [project(x, enter) for x, enter in zip(streams, (self.enter_ahead, self.enter_back), strict=True)]
+        ahead, back = (
+            stack.by_loops(x, layout, side=side) for side, (stack, x) in enumerate(zip((self.ahead, self.back), entered, strict=True))
+        )
+        if ahead is not None and back is not None:
+            return [ahead, back]
         return BlockStack.run([self.ahead, self.back], entered, Places(layout, 2))
 
 

@@ -8,6 +8,7 @@ H heads, I inner width, d width of one head. Source: Beck et al., xLSTM, arXiv 2
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
 from .xlstm_cells import FeedForward, MLSTMCell, SLSTMCell
-from .xlstm_loops import loops_run, mlstm_block, slstm_block
+from .xlstm_loops import Reading, loops_run, mlstm_block, slstm_block
 from .xlstm_parts import GATES, BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 
@@ -67,13 +68,9 @@ class Block(nn.Module):
         """G tensors (T, D) to as many, one block for each direction."""
         raise NotImplementedError
 
-    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+    def by_loops(self, x: Tensor, reading: Reading) -> Tensor:
         """(T, D) to (T, D), see `xlstm_loops.py`."""
         raise NotImplementedError
-
-    def segment(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
-        """The block over one segment: see Stage."""
-        return self.run([self], streams, Places(layout, 1))
 
 
 class MLSTMBlock(Block):
@@ -104,9 +101,9 @@ class MLSTMBlock(Block):
         leaving = zip(layers, mixed_flat.chunk(len(up)), convolved.chunk(len(up)), up, strict=True)
         return [x + layer.leave(m, c, gate) for x, (layer, m, c, (_, gate)) in zip(inputs, leaving, strict=True)]
 
-    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+    def by_loops(self, x: Tensor, reading: Reading) -> Tensor:
         """See Block."""
-        return mlstm_block(self, x, begins, reverse)
+        return mlstm_block(self, x, reading)
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor, places: Places, name: str) -> Tensor:
@@ -184,9 +181,9 @@ class SLSTMBlock(Block):
             outputs.append(x + block.ffn(block.ffn_norm(x)))
         return outputs
 
-    def by_loops(self, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
+    def by_loops(self, x: Tensor, reading: Reading) -> Tensor:
         """See Block."""
-        return slstm_block(self, x, begins, reverse)
+        return slstm_block(self, x, reading)
 
     def gates(self, x: Tensor, places: Places, side: int) -> Tensor:
         """(T, D) to preactivations (H, T, 4 d) in packed order. side: number of the direction."""
@@ -224,21 +221,35 @@ class BlockStack(nn.Module):
                 streams = [places.single.flip(x) for x in streams]
         return [stack.post_blocks_norm(x) for stack, x in zip(stacks, streams, strict=True)]
 
-    def by_loops(self, x: Tensor, layout: Layout, reverse: bool = False, alternate: bool = False) -> Tensor | None:
+    def by_loops(self, x: Tensor, layout: Layout, *, reverse: bool = False, alternate: bool = False, side: int = 0) -> Tensor | None:
         """(T, D) to (T, D), one stack by compiled loops; None where they do not run.
 
-        reverse: whether sequences are read from their ends. alternate: whether every second block reads the other way round.
+        reverse: whether sequences are read from their ends; segments come in the order in which they are read.
+        alternate: whether every second block reads the other way round. side: number of the direction, for what segments carry.
         """
-        if not loops_run(self, x, layout, self.settings.backend, self.settings.conv_width):
+        if not self.loops_run(x, layout):
             return None
         blocks: list[Any] = list(self.blocks)
         for position, block in enumerate(blocks):
-            x = block.by_loops(x, layout.begins, reverse != (alternate and position % 2 == 1))
+            backward = reverse != (alternate and position % 2 == 1)
+            x = block.by_loops(x, Reading(layout.begins, backward, layout.carried, f"{side} {position}"))
         normed: Tensor = self.post_blocks_norm(x)
         return normed
+
+    def loops_run(self, x: Tensor, layout: Layout) -> bool:
+        """Whether the blocks go through compiled loops."""
+        return loops_run(self, x, layout, self.settings.backend, self.settings.conv_width)
 
     def stages(self, alternate: bool) -> list[Stage]:
         """One stack over segments, block by block; alternate as in `run`."""
         blocks: list[Any] = list(self.blocks)
         directions = [BACK if alternate and position % 2 == 1 else AHEAD for position in range(len(blocks))]
-        return [*(Stage(block.segment, way) for block, way in zip(blocks, directions, strict=True)), token_wise(self.post_blocks_norm)]
+        stages = [Stage(partial(self._segment, block), way) for block, way in zip(blocks, directions, strict=True)]
+        return [*stages, token_wise(self.post_blocks_norm)]
+
+    def _segment(self, block: Any, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+        """One block over one segment: see Stage."""
+        if self.loops_run(streams[0], layout):
+            return [block.by_loops(streams[0], Reading(layout.begins, carried=layout.carried))]
+        found: list[Tensor] = block.run([block], streams, Places(layout, 1))
+        return found

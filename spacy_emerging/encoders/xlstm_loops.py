@@ -1,40 +1,85 @@
 """The blocks of xLSTM by compiled loops: on flat tensors (T, ...), without padding, and from either end of the sequences without a copy.
 
-The same functions as `run` of the blocks in `xlstm_blocks.py`, of one direction. Letters as there.
+The same functions as `run` of the blocks in `xlstm_blocks.py`, of one direction, over whole sequences or over segments. Letters as there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..bridge.layout import Layout
+from ..bridge.layout import Carried, Layout
 from ..kernels import native
 from ..kernels.backend import choose
-from ..kernels.convolution import MOST_TAPS, convolution_of_sequences
+from ..kernels.convolution import MOST_TAPS, convolution_of_sequences, convolution_segment_by_loops
 from ..kernels.head_norm import head_norm, head_norm_skip_gate
 from ..kernels.headwise import Projected, project_by_loops
-from ..kernels.mlstm_loops import mlstm_of_sequences
-from ..kernels.slstm_loops import slstm_of_sequences
+from ..kernels.mlstm_loops import mlstm_of_sequences, mlstm_segment_by_loops
+from ..kernels.slstm_loops import slstm_of_sequences, slstm_segment_by_loops
 from .xlstm_parts import GATES, Convolution, LayerNorm, halves
 
 
 def loops_run(module: nn.Module, x: Tensor, layout: Layout, backend: str, taps: int) -> bool:
-    """Whether the blocks in a module can go through the loops: not over segments, nor where the vendors' kernels are taken."""
-    if layout.carried is not None or taps > MOST_TAPS or torch.is_autocast_enabled("cpu"):
+    """Whether the blocks in a module can go through the loops: not where the vendors' kernels are taken."""
+    if taps > MOST_TAPS or torch.is_autocast_enabled("cpu") or not native.usable(x, next(module.parameters())):
         return False
-    return native.usable(x, next(module.parameters())) and choose(backend, "mlstm_kernels", x, module.training) == "torch"
+    return layout.carried is not None or choose(backend, "mlstm_kernels", x, module.training) == "torch"
 
 
-def mlstm_block(block: Any, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
-    """(T, D) to (T, D). reverse: whether sequences are read from their ends."""
+@dataclass(frozen=True)
+class Reading:
+    """How a block reads: where sequences begin, and whether it reads them from their ends; or one segment, in reading order.
+
+    carried: as in Layout; None for whole sequences. name: under which the block keeps there what the next segment is to know.
+    """
+
+    begins: Tensor
+    reverse: bool = False
+    carried: Carried | None = None
+    name: str = ""
+
+    def convolved(self, x: Tensor, layer: Convolution) -> Tensor:
+        """(T, I) to (T, I), with SiLU after it. From the end of a sequence the tokens before are those that come later."""
+        weight, bias = layer.parts()
+        if self.carried is not None:
+            key = f"convolution {self.name}"
+            convolved, self.carried[key] = convolution_segment_by_loops(x, weight, bias, self.begins, self.carried.get(key))
+            return convolved
+        ahead = weight.shape[1] - 1 if self.reverse else 0
+        whole = convolution_of_sequences(x, weight.flip(1) if self.reverse else weight, bias, self.begins, ahead=ahead)
+        assert whole is not None
+        return whole
+
+    def by_mlstm(self, made: Projected) -> Tensor:
+        """To (T, I)."""
+        if self.carried is not None:
+            mixed, self.carried[self.name] = mlstm_segment_by_loops(*made, self.begins, self.carried.get(self.name))
+            return mixed
+        whole = mlstm_of_sequences(*made, self.begins, reverse=self.reverse)
+        assert whole is not None
+        return whole
+
+    def by_slstm(self, plain: Tensor, convolved: Tensor, layer: Any) -> Tensor:
+        """To (T, D)."""
+        cell, inputs = layer.slstm_cell, [getattr(layer, name).weight for name in GATES]
+        given = (plain, convolved, inputs, cell._recurrent_kernel_, cell._bias_, self.begins)
+        if self.carried is not None:
+            mixed, self.carried[self.name] = slstm_segment_by_loops(*given, self.carried.get(self.name))
+            return mixed
+        whole = slstm_of_sequences(*given, reverse=self.reverse)
+        assert whole is not None
+        return whole
+
+
+def mlstm_block(block: Any, x: Tensor, reading: Reading) -> Tensor:
+    """(T, D) to (T, D)."""
     layer = block.xlstm
     plain, gate = halves(_normed(x, block.xlstm_norm), layer.proj_up)
-    convolved = _convolved(plain, layer.conv1d, begins, reverse)
-    mixed = mlstm_of_sequences(*_mlstm_inputs(layer, convolved, plain), begins, reverse=reverse)
-    assert mixed is not None
+    convolved = reading.convolved(plain, layer.conv1d)
+    mixed = reading.by_mlstm(_mlstm_inputs(layer, convolved, plain))
     weight = layer.mlstm_cell.outnorm.weight
     gated = head_norm_skip_gate(mixed, weight, convolved, layer.learnable_skip, gate, layer.heads)
     assert gated is not None
@@ -53,14 +98,11 @@ def _mlstm_inputs(layer: Any, convolved: Tensor, plain: Tensor) -> Projected:
     return Projected(q, k, v, layer.mlstm_cell.gates(convolved, plain, *three))
 
 
-def slstm_block(block: Any, x: Tensor, begins: Tensor, reverse: bool) -> Tensor:
-    """(T, D) to (T, D). reverse: whether sequences are read from their ends."""
+def slstm_block(block: Any, x: Tensor, reading: Reading) -> Tensor:
+    """(T, D) to (T, D)."""
     layer = block.xlstm
     plain = _normed(x, block.xlstm_norm)
-    convolved = _convolved(plain, layer.conv1d, begins, reverse)
-    cell, inputs = layer.slstm_cell, [getattr(layer, name).weight for name in GATES]
-    mixed = slstm_of_sequences(plain, convolved, inputs, cell._recurrent_kernel_, cell._bias_, begins, reverse=reverse)
-    assert mixed is not None
+    mixed = reading.by_slstm(plain, reading.convolved(plain, layer.conv1d), layer)
     x = x + _normed(layer.dropout(mixed), layer.group_norm, layer.heads)
     return x + block.ffn(_normed(x, block.ffn_norm))
 
@@ -70,14 +112,3 @@ def _normed(x: Tensor, norm: LayerNorm, heads: int = 1) -> Tensor:
     normed = head_norm(x, norm.weight, heads)
     assert normed is not None
     return normed
-
-
-def _convolved(x: Tensor, layer: Convolution, begins: Tensor, reverse: bool) -> Tensor:
-    """(T, I) to (T, I), with SiLU after it. From the end of a sequence the tokens before are those that come later."""
-    weight, bias = layer.parts()
-    if reverse:
-        convolved = convolution_of_sequences(x, weight.flip(1), bias, begins, ahead=weight.shape[1] - 1)
-    else:
-        convolved = convolution_of_sequences(x, weight, bias, begins)
-    assert convolved is not None
-    return convolved

@@ -61,6 +61,11 @@ def mixer_usable(projected: Tensor, parameters: Sequence[Tensor]) -> bool:
     return native.usable(exact(projected), *parameters) and parameters[0].shape[1] <= MOST_TAPS
 
 
+def convolution_usable(x: Tensor, weight: Tensor, bias: Tensor) -> bool:
+    """Whether the compiled loops run for x as it is, and weights (D, taps)."""
+    return native.usable(x, weight, bias) and weight.shape[1] <= MOST_TAPS
+
+
 def convolution_of_sequences(
     x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, *, ahead: int = 0, activated: bool = True
 ) -> Tensor | None:
@@ -71,7 +76,7 @@ def convolution_of_sequences(
     x: columns of something wider perhaps. weight: (D, taps). bias: (D,). begins: (B + 1,) int64, where the sequences begin, and T.
     ahead: how many later tokens a token sees: 0 is causal, taps // 2 is centred.
     """
-    if not native.usable(x, weight, bias) or weight.shape[1] > MOST_TAPS:
+    if not convolution_usable(x, weight, bias):
         return None
     return _OfSequences.apply(x, weight, bias, begins, ahead, activated)
 
@@ -105,6 +110,21 @@ def convolution_forward(
     sizes = (x.stride(0), len(begins) - 1, channels, weight.shape[1], ahead, int(activated))
     native.run("convolution_forward", x, weight.t().contiguous(), bias, begins, y, *sizes, channels)
     return y
+
+
+def convolution_segment_by_loops(
+    x: Tensor, weight: Tensor, bias: Tensor, begins: Tensor, before: Tensor | None, *, activated: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The causal convolution of a segment of one longer sequence, where the loops run: (S, D) to (S, D).
+
+    activated: SiLU after it. before: what the segment sees of those before it, (taps - 1, D), as the call before this one returned it;
+    None at the start. The same for the next segment is returned, too.
+    """
+    seen = x.new_zeros(weight.shape[1] - 1, x.shape[1]) if before is None else before
+    joined = torch.cat([seen, x])
+    wider = begins + begins.new_tensor([0, len(seen)])
+    convolved = convolution_forward(joined, weight, bias, wider, ahead=0, activated=activated)[len(seen) :]
+    return convolved, joined[len(joined) - len(seen) :].clone()
 
 
 def convolution_backward(

@@ -17,34 +17,35 @@ from .linear_loops import worth_loops
 from .quantized import QuantizedLinear
 
 
-def minimal_scan(preactivations: Tensor, units: int, begins: Tensor) -> Tensor | None:
+def minimal_scan(preactivations: Tensor, units: int, begins: Tensor, start: Tensor | None = None) -> Tensor | None:
     """All states (T, D) of sequences that lie end to end. None where the compiled loops do not run.
 
     preactivations: (T, 2 D), z~ and h~ of minGRU, or (T, 3 D), f~, i~ and h~ of minLSTM. units: D.
     begins: (B + 1,) int64, where the sequences begin, and T. Computed in at least float32.
+    start: (B, D), the states before the first tokens, where there are any: of segments, without gradients.
     """
     x = preactivations.float() if preactivations.dtype in (torch.float16, torch.bfloat16) else preactivations
-    return _Scan.apply(x, units, begins) if native.usable(x) else None
+    return _Scan.apply(x, units, begins, start) if native.usable(x) else None
 
 
-def minimal_layer(x: Tensor, gates: nn.Linear | QuantizedLinear, units: int, begins: Tensor) -> Tensor | None:
+def minimal_layer(x: Tensor, gates: nn.Linear | QuantizedLinear, units: int, begins: Tensor, start: Tensor | None = None) -> Tensor | None:
     """`minimal_scan` of what a linear layer makes of x (T, I), together where that is the fastest; to (T, D).
 
     Then a block of preactivations is read while it is in the cache, and their gradients are never laid out as a whole. Threads
     share the sequences, so that there have to be enough of them.
     """
     if isinstance(gates, QuantizedLinear) or not worth_loops(x, gates.weight, gates.bias) or len(begins) - 1 < torch.get_num_threads():
-        return minimal_scan(project(x, gates), units, begins)
-    return _Layer.apply(x, gates.weight, gates.bias, units, begins)
+        return minimal_scan(project(x, gates), units, begins, start)
+    return _Layer.apply(x, gates.weight, gates.bias, units, begins, start)
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, units: int, begins: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, units: int, begins: Tensor, start: Tensor | None) -> Tensor:
         x = x.contiguous()
         states = x.new_empty(len(x), units)
         ctx.sizes = (len(begins) - 1, units, x.shape[1] // units)
-        native.run("minimal_forward", x, begins, states, *ctx.sizes)
+        native.run("minimal_forward", x, begins, start, states, *ctx.sizes)
         ctx.save_for_backward(x, begins, states)
         return states
 
@@ -54,17 +55,17 @@ class _Scan(torch.autograd.Function):
         x, begins, states = ctx.saved_tensors
         grad_x = torch.empty_like(x)
         native.run("minimal_backward", x, begins, states, grad.contiguous(), grad_x, *ctx.sizes)
-        return grad_x, None, None
+        return grad_x, None, None, None
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, units: int, begins: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, units: int, begins: Tensor, start: Tensor | None) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
         wanted = any(ctx.needs_input_grad)
         inside, states = x.new_empty(len(x) if wanted else 0, len(weight)), x.new_empty(len(x), units)
         ctx.sizes = (len(begins) - 1, x.shape[1], units, len(weight) // units)
-        native.run("minimal_layer_forward", x, weight, bias, begins, inside if wanted else None, states, *ctx.sizes)
+        native.run("minimal_layer_forward", x, weight, bias, begins, start, inside if wanted else None, states, *ctx.sizes)
         if wanted:
             ctx.save_for_backward(x, weight, begins, inside, states)
         return states
@@ -77,4 +78,4 @@ class _Layer(torch.autograd.Function):
         grad_x, grad_weight, grad_bias = torch.empty_like(x), x.new_empty(threads, *weight.t().shape), x.new_empty(threads, len(weight))
         results = (grad_x, grad_weight, grad_bias)
         native.run("minimal_layer_backward", x, weight, begins, inside, states, grad.contiguous(), *results, *ctx.sizes)
-        return grad_x, grad_weight.sum(0).t().contiguous(), grad_bias.sum(0), None, None
+        return grad_x, grad_weight.sum(0).t().contiguous(), grad_bias.sum(0), None, None, None

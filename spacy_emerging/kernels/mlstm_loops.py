@@ -5,7 +5,7 @@ Letters as in `mlstm.py`, with flat tensors (T, H d).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,31 @@ def mlstm_of_sequences(
     return mixed.to(v.dtype)
 
 
+class Memory(NamedTuple):
+    """What the loops know of a sequence: memory and counter (1, H, d, P) side by side, and their m (1, H)."""
+
+    memory: Tensor
+    largest: Tensor
+
+
+def mlstm_segment_by_loops(
+    q: Tensor, k: Tensor, v: Tensor, gates: Tensor, begins: Tensor, before: Memory | None, *, chunk: int = CHUNK
+) -> tuple[Tensor, Memory]:
+    """`mlstm_of_sequences` of a segment of one longer sequence, where the loops run, and the state after it. Without gradients.
+
+    before: the state before the segment, as the call before this one returned it; None at the start.
+    """
+    heads, width = gates.shape[1] // 2, v.shape[1] // (gates.shape[1] // 2)
+    after = Memory(v.new_empty(1, heads, width, padded_columns(width)), v.new_empty(1, heads))
+    q, k, v = (x if x.stride(1) == 1 else x.contiguous() for x in (q, k, v))
+    size, state_begins, _ = _chunks(begins, chunk)
+    mixed, seen = v.new_empty(v.shape), v.new_empty(len(v), heads)
+    sizes = (q.stride(0), k.stride(0), v.stride(0), 1, heads, width, size, 0, EPSILON)
+    states = (None, None, *(before or (None, None)), *after)
+    native.run("mlstm_forward", q, k, v, gates.contiguous(), begins, state_begins, *states, mixed, seen, *sizes)
+    return mixed, after
+
+
 class _Loops(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, gates: Tensor, begins: Tensor, reverse: bool, chunk: int) -> Tensor:
@@ -46,7 +71,7 @@ class _Loops(torch.autograd.Function):
         mixed, seen = v.new_empty(v.shape), v.new_empty(len(v), heads)
         ctx.sizes = (q.stride(0), k.stride(0), v.stride(0), len(begins) - 1, heads, width, size, int(reverse), EPSILON)
         kept = (states, largest) if keep else (None, None)
-        native.run("mlstm_forward", q, k, v, gates, begins, state_begins, *kept, mixed, seen, *ctx.sizes)
+        native.run("mlstm_forward", q, k, v, gates, begins, state_begins, *kept, *[None] * 4, mixed, seen, *ctx.sizes)
         ctx.save_for_backward(q, k, v, gates, begins, state_begins, states, largest, mixed, seen)
         return mixed
 

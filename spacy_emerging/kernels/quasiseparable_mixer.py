@@ -108,7 +108,7 @@ def _backward(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, i
     shapes = [(problem.taps, channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
     of_weights, of_dt = [dt.new_empty(threads, *shape) for shape in shapes], torch.empty_like(dt)
     of_rate, of_skip = (dt.new_empty(2, len(problem.begins) - 1, sizes.heads) for _ in range(2))
-    local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), 3 * channels + sizes.inner)
     results = (into, *of_weights, of_dt, of_rate, of_skip, local)
     given = (*problem.inputs(), state_begins, kept.states, kept.diagonal, kept.y, kept.scale, grad)
     native.run("quasiseparable_mixer_backward", *given, *results, *problem.shape(chunk), chunks)

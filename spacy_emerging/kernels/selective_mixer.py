@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import native
-from .convolution import convolution_backward, convolution_forward, mixer_usable
+from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
 from .linear_loops import linear_back, linear_forward, linear_outer
 from .norm import exact
 from .selective_scan_loops import Parameters as ScanParameters
-from .selective_scan_loops import scan_backward, scan_forward
+from .selective_scan_loops import scan_backward, scan_forward, states_of
 
 
 class Parameters(NamedTuple):
@@ -42,6 +42,27 @@ def selective_mixer(projected: Tensor, parameters: Parameters, begins: Tensor) -
     if not mixer_usable(projected, parameters):
         return None
     return _Mixer.apply(exact(projected), *parameters, begins, torch.is_grad_enabled())
+
+
+def selective_mixer_segment(
+    projected: Tensor, parameters: Parameters, begins: Tensor, before: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
+    """`selective_mixer` of a segment of one longer sequence, and what the next segment needs to know. Without gradients.
+
+    before: the same, as the call for the segment before returned it; None at the start.
+    """
+    if not mixer_usable(projected, parameters):
+        return None
+    parameters = Parameters(*(parameter.contiguous() for parameter in parameters))
+    x, gate = exact(projected).contiguous().chunk(2, -1)
+    seen, start = before or (None, None)
+    convolved, seen = convolution_segment_by_loops(x, parameters.conv_weight, parameters.conv_bias, begins, seen)
+    scan = _of_scan(parameters)
+    end = states_of(convolved, scan, 1)
+    y, _ = scan_forward(
+        convolved, gate, linear_forward(convolved, parameters.select_weight), scan, begins, keep=False, start=start, end=end
+    )
+    return y, (seen, end)
 
 
 class _Mixer(torch.autograd.Function):

@@ -63,14 +63,31 @@ class _Scan(torch.autograd.Function):
 
 
 def scan_forward(
-    x: Tensor, gate: Tensor, selected: Tensor, parameters: Parameters, begins: Tensor, *, keep: bool
+    x: Tensor,
+    gate: Tensor,
+    selected: Tensor,
+    parameters: Parameters,
+    begins: Tensor,
+    *,
+    keep: bool,
+    start: Tensor | None = None,
+    end: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """To y, (T, D), and what the backward pass needs of the states, if that is wanted. x, selected, parameters: contiguous."""
+    """To y, (T, D), and what the backward pass needs of the states, if that is wanted. x, selected, parameters: contiguous.
+
+    start, end: the states before the first tokens, and where those after the last ones are written, as from `states_of`.
+    """
     places, blocks = _blocks(begins)
-    kept = x.new_empty(blocks, parameters.rate.shape[1] * (x.shape[1] + MOST_LANES)) if keep else None
-    y = torch.empty_like(x)
-    native.run("selective_scan_forward", x, selected, gate, *parameters, begins, places, kept, y, *_sizes(gate, parameters, begins))
+    kept = states_of(x, parameters, blocks) if keep else None
+    y, room = torch.empty_like(x), states_of(x, parameters, 0).shape[1]
+    given = (x, selected, gate, *parameters, begins, places, kept, start, end, y, room)
+    native.run("selective_scan_forward", *given, *_sizes(gate, parameters, begins))
     return y, kept
+
+
+def states_of(x: Tensor, parameters: Parameters, count: int) -> Tensor:
+    """Room for so many states of all channels, in the order of the loops."""
+    return x.new_empty(count, parameters.rate.shape[1] * (x.shape[1] + MOST_LANES))
 
 
 def scan_backward(

@@ -40,6 +40,28 @@ def slstm_of_sequences(
     return _Loop.apply(plain, convolved, *inputs, recurrent, bias, begins, reverse)
 
 
+def slstm_segment_by_loops(
+    plain: Tensor,
+    convolved: Tensor,
+    inputs: Sequence[Tensor],
+    recurrent: Tensor,
+    bias: Tensor,
+    begins: Tensor,
+    before: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """`slstm_of_sequences` of a segment of one longer sequence, where the loops run, and the state after it. Without gradients.
+
+    before: the state before the segment, (1, H, 4, d), as the call before this one returned it; None at the start.
+    """
+    plain, convolved = (x if x.stride(-1) == 1 else x.contiguous() for x in (plain, convolved))
+    weights = [weight.contiguous() for weight in (*inputs, recurrent, bias)]
+    heads, width = weights[0].shape[:2]
+    out, after = plain.new_empty(plain.shape), plain.new_empty(1, heads, 4, width)
+    order, sizes = begins.new_zeros(1), _sizes(plain, convolved, heads, width, 1, False)
+    native.run("slstm_forward", plain, convolved, *weights, begins, order, before, after, out, None, *sizes)
+    return out, after
+
+
 class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
@@ -51,7 +73,7 @@ class _Loop(torch.autograd.Function):
         out = plain.new_empty(plain.shape)
         kept = plain.new_empty(len(plain), heads, KEPT, width) if any(ctx.needs_input_grad) else None
         ctx.sizes = _sizes(plain, convolved, heads, width, len(order), reverse)
-        native.run("slstm_forward", plain, convolved, *weights, begins, order, out, kept, *ctx.sizes)
+        native.run("slstm_forward", plain, convolved, *weights, begins, order, None, None, out, kept, *ctx.sizes)
         ctx.save_for_backward(plain, convolved, *weights, begins, order, out, kept)
         return out
 

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
-from .convolution import convolution_backward, convolution_forward, mixer_usable
+from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
@@ -53,17 +53,14 @@ def ssd_mixer_segment(
     """
     if not mixer_usable(projected, parameters):
         return None
-    projected, taps = exact(projected), parameters.conv_weight.shape[1]
-    gate, mixed, steps = _split(projected, sizes)
-    seen, start = before or (mixed.new_zeros(taps - 1, mixed.shape[1]), None)
-    joined = torch.cat([seen, mixed])
-    wider = begins + begins.new_tensor([0, len(seen)])
-    convolved = convolution_forward(joined, parameters.conv_weight, parameters.conv_bias, wider, ahead=0, activated=True)[len(seen) :]
+    gate, mixed, steps = _split(exact(projected), sizes)
+    seen, start = before or (None, None)
+    convolved, seen = convolution_segment_by_loops(mixed, parameters.conv_weight, parameters.conv_bias, begins, seen)
     dt, rate = functional.softplus(steps + parameters.step_bias), -parameters.log_rate.exp()
     end = dt.new_empty(1, sizes.heads, sizes.state, sizes.width)
     y, _ = ssd_forward(_streams(convolved, sizes), dt, rate, parameters.skip, begins, sizes, keep=False, start=start, end=end)
     normed, _ = norm_forward(y, gate, parameters.norm_weight, GATE_BEFORE)
-    return normed, (joined[len(joined) - len(seen) :].clone(), end)
+    return normed, (seen, end)
 
 
 class _Mixer(torch.autograd.Function):
@@ -120,7 +117,7 @@ def _backward(
     of_conv = dt.new_empty(threads, problem.taps, channels), dt.new_empty(threads, channels)
     of_norm, of_dt = dt.new_empty(threads, sizes.inner), torch.empty_like(dt)
     of_scan = [dt.new_empty(len(problem.begins) - 1, sizes.heads) for _ in range(2)]
-    local = native.workspace("mixer", dt, threads, longest(problem.begins), 2 * channels + sizes.inner)
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), 3 * channels + sizes.inner)
     results = (found, *of_conv, of_norm, of_dt, *of_scan, local)
     native.run("ssd_mixer_backward", *problem.inputs(), state_begins, states, y, scale, grad, *results, *problem.shape(chunk))
     weight, bias, norm_weight, rate, skip = (each.sum(0) for each in (*of_conv, of_norm, *of_scan))

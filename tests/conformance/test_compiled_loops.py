@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.bridge.segments import can_stream, in_segments
 from spacy_emerging.kernels import native
 
 from .encoders import each_direction, ready
@@ -58,6 +59,39 @@ def test_threads_change_nothing(name: str, direction: str, lengths: tuple[int, .
     torch.set_num_threads(1)
     for found, wanted in zip(with_two, passes(name, direction, torch.float32, lengths), strict=True):
         assert (found - wanted).abs().max() <= 2e-4 * max(1.0, float(wanted.abs().max()))
+
+
+RECURRENCES = {
+    "MambaEncoder": {"selective_scan_forward"},
+    "Mamba2Encoder": {"ssd_forward"},
+    "HydraEncoder": {"ssd_forward"},
+    "MinGRUEncoder": {"minimal_forward"},
+    "MinLSTMEncoder": {"minimal_forward"},
+    "XLSTMEncoder": {"mlstm_forward", "slstm_forward"},
+}
+"""The loops that segments of long Docs go through, by encoder."""
+
+
+@needs_loops
+@each_direction
+def test_segments_take_the_loops_too(name: str, direction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given an encoder that has loops, and somebody who notes which are called
+    wanted = RECURRENCES.get(name.split(".")[1], set())
+    called: set[str] = set()
+    run = native.run
+    monkeypatch.setattr(native, "run", lambda loop, *arguments: (called.add(loop), run(loop, *arguments)))
+    module = ready(name, direction, width=16).shims[0].module.eval()
+    tokens = torch.randn(100, 16)
+    with torch.no_grad():
+        if not can_stream(module):
+            return
+        # when a sequence goes in segments
+        by_loops = in_segments(module, tokens, 30)
+        # then it goes through them, and comes out as by plain torch
+        assert wanted <= called
+        with native.switched_off():
+            by_torch = in_segments(module, tokens, 30)
+    assert (by_loops - by_torch).abs().max() <= 2e-4 * max(1.0, float(by_torch.abs().max()))
 
 
 @needs_loops

@@ -74,17 +74,17 @@ def test_a_doc_beyond_max_batch_tokens_is_predicted_in_segments(name: str, direc
 
     monkeypatch.setattr(module, "stages", noted)
     inputs = sequences(2, 200, 3, 65, 64)
-    wanted = [model.predict([X])[0] for X in sequences(2, 200, 3, 65, 64)]
-    # when a batch has two Docs that are longer than 64 tokens
-    seen.clear()
-    found = model.predict(inputs)
-    # then these two, and only they, go in segments, and training takes every Doc as a whole
-    assert len(seen) == 2
-    assert_close(found, wanted)
-    with native.switched_off():  # as most segments are computed
+    with native.switched_off():  # plain torch rounds alike in segments and on the whole; in float64, the test above has both
+        wanted = [model.predict([X])[0] for X in sequences(2, 200, 3, 65, 64)]
+        # when a batch has two Docs that are longer than 64 tokens
+        seen.clear()
+        found = model.predict(inputs)
+        # then these two, and only they, go in segments, and training takes every Doc as a whole
+        assert len(seen) == 2
+        assert_close(found, wanted)
         outputs, _ = model.begin_update(inputs)
-    assert len(seen) == 2
-    assert_close(outputs, wanted)
+        assert len(seen) == 2
+        assert_close(outputs, wanted)
     assert outputs[1].shape == (200, WIDTH)
 
 

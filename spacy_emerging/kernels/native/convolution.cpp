@@ -17,7 +17,7 @@ static void all_forward(const Convolution<Real>& conv, long taps, Real* y, long 
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
         const Range range = range_of(number, threads, conv.channels, LANES<Real>);
-        for (long s = 0; s < conv.sequences; s++) forward(conv, taps, range, s, y, y_row);
+        for (long s = 0; s < conv.sequences; s++) forward<Real>(conv, taps, range, s, {y, y_row, nullptr});
     }
 }
 
@@ -47,7 +47,7 @@ static void all_backward(const Convolution<Real>& conv, const Gradients<Real>& g
         Real* d_bias, long x_row, long sequences, long channels, long taps, long ahead, long activated, long grad_row, long dx_row,    \
         long threads) {                                                                                                                \
         Convolution<Real> conv{sequences, begins, channels, ahead, activated, x, x_row, weight, bias};                                 \
-        Gradients<Real> g{grad, grad_row, dx, dx_row, d_weight, d_bias};                                                               \
+        Gradients<Real> g{grad, grad_row, dx, dx_row, d_weight, d_bias, nullptr};                                                      \
         all_backward(conv, g, taps, threads);                                                                                          \
     }
 CONVOLUTION(float, f32)

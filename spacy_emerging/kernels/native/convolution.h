@@ -36,6 +36,12 @@ struct Rows {
     }
 };
 
+// How fast SiLU rises where the gate is open so far, and so much goes through.
+template <class V>
+INLINE V slope_of(V open, V opened) {
+    return open + opened * (1 - open);
+}
+
 // What a token sees through each tap, for one vector of channels; it moves on token by token.
 template <int TAPS, class Real, class Width>
 struct Window {
@@ -51,18 +57,27 @@ struct Window {
         seen[TAPS - 1] = next;
     }
     Vector<Real> sum() const {
-        Vector<Real> total = bias;
-        for (int tap = 0; tap < TAPS; tap++) total += weight[tap] * seen[tap];
-        return total;
+        Vector<Real> even = bias, odd{};  // two shorter sums side by side
+        for (int tap = 0; tap < TAPS; tap++) (tap % 2 ? odd : even) += weight[tap] * seen[tap];
+        return even + odd;
     }
 };
 
-// y: of all tokens, as x.
+// y and slope: of all tokens, as x, in rows so far apart. slope: how fast the activation rises, for the backward pass; written unless there
+// is none.
+template <class Real>
+struct Output {
+    Real* y;
+    long row;
+    Real* slope;
+};
+
 template <int TAPS, class Real>
-static void forward(const Convolution<Real>& conv, Range range, long sequence, Real* y, long y_row) {
+static void forward(const Convolution<Real>& conv, Range range, long sequence, const Output<Real>& output) {
     const long begin = conv.begins[sequence], length = conv.begins[sequence + 1] - begin;
     const Rows<Real> x{conv.x + begin * conv.x_row + range.first, conv.x_row, length};
-    Real* to = y + begin * y_row + range.first;
+    const long first = begin * output.row + range.first;
+    Real *to = output.y + first, *slope = output.slope ? output.slope + first : nullptr;
     for (long from = 0; from < length; from += TILE) {
         const long end = from + TILE < length ? from + TILE : length;
         each_vector<Real>(range.count, [&](long c, auto width) {
@@ -70,7 +85,12 @@ static void forward(const Convolution<Real>& conv, Range range, long sequence, R
             for (long t = from; t < end; t++) {
                 window.move(x.at(t + conv.ahead, c, width));
                 Vector<Real> sum = window.sum();
-                store(to + t * y_row + c, conv.activated ? sum * sigmoid(sum) : sum, width);
+                if (conv.activated) {
+                    Vector<Real> open = sigmoid(sum), opened = sum * open;
+                    if (slope) store(slope + t * output.row + c, slope_of(open, opened), width);
+                    sum = opened;
+                }
+                store(to + t * output.row + c, sum, width);
             }
         });
     }
@@ -83,6 +103,7 @@ struct Gradients {
     Real* dx;  // written
     long dx_row;
     Real *d_weight, *d_bias;  // as weight and bias, added to
+    const Real* slope;        // in rows as grad; made anew if there is none
 };
 
 // Gradients of the sums of a tile's tokens, for one vector of channels. A loop by itself, since one token's takes long while many can be
@@ -94,7 +115,7 @@ INLINE void through_activation(
     for (long t = from; t < end; t++) {
         window.move(x.at(t + conv.ahead, c, width));
         Vector<Real> sum = window.sum(), open = sigmoid(sum);
-        found[t - from] = load(grad.first + t * grad.row + c, width) * open * (1 + sum * (1 - open));
+        found[t - from] = load(grad.first + t * grad.row + c, width) * slope_of(open, sum * open);
     }
 }
 
@@ -105,20 +126,23 @@ static void backward(const Convolution<Real>& conv, const Gradients<Real>& g, Ra
     const long wide = padded<Real>(range.count), lead = TAPS - 1 - conv.ahead;  // a token is seen last by the one so far on
     const Rows<Real> x{conv.x + begin * conv.x_row + range.first, conv.x_row, length};
     const Rows<Real> grad{g.grad + begin * g.grad_row + range.first, g.grad_row, length};
+    const Real* slope = g.slope ? g.slope + begin * g.grad_row + range.first : nullptr;
     Real *dx = g.dx + begin * g.dx_row + range.first, *d_weight = g.d_weight + range.first, *d_bias = g.d_bias + range.first;
     for (long from = 0; from < length; from += TILE) {
         const long end = from + TILE < length ? from + TILE : length;
         each_vector<Real>(range.count, [&](long c, auto width) {
             Window<TAPS, Real, decltype(width)> window(conv, x, range.first, c, from, width);
             Vector<Real> inside[TILE], by_weight[TAPS], by_bias = load(d_bias + c, width), later[TAPS];
-            if (conv.activated) through_activation(conv, window, x, grad, from, end, c, width, inside);
+            const bool anew = conv.activated && !slope;
+            if (anew) through_activation(conv, window, x, grad, from, end, c, width, inside);
             for (int tap = 0; tap < TAPS; tap++) {
                 by_weight[tap] = load(d_weight + tap * conv.channels + c, width);
                 later[tap] = from ? load(waiting + tap * wide + c, Whole{}) : Vector<Real>{};
             }
             for (long t = from; t < end; t++) {
                 window.move(x.at(t + conv.ahead, c, width));
-                Vector<Real> d = conv.activated ? inside[t - from] : load(grad.first + t * grad.row + c, width);
+                Vector<Real> d = anew ? inside[t - from] : load(grad.first + t * grad.row + c, width);
+                if (slope) d *= load(slope + t * grad.row + c, width);
                 by_bias += d;
                 for (int tap = 0; tap < TAPS; tap++) by_weight[tap] += window.seen[tap] * d;
                 if (t >= lead) store(dx + (t - lead) * g.dx_row + c, later[0] + window.weight[0] * d, width);
@@ -152,8 +176,8 @@ static void backward(const Convolution<Real>& conv, const Gradients<Real>& g, Ra
 
 // The same for a number of taps that is not known before; convolution.py says how many there may be.
 template <class Real>
-static void forward(const Convolution<Real>& conv, long taps, Range range, long sequence, Real* y, long y_row) {
-#define FORWARD(count) forward<count>(conv, range, sequence, y, y_row)
+static void forward(const Convolution<Real>& conv, long taps, Range range, long sequence, const Output<Real>& output) {
+#define FORWARD(count) forward<count>(conv, range, sequence, output)
     FOR_TAPS(taps, FORWARD)
 #undef FORWARD
 }

@@ -32,14 +32,14 @@ INLINE Shares<Real> shares(const Real* x, long units, long c, Width width) {
     return {keep, enter, keep * first * scale, -enter * second * scale};
 }
 
-// One token: its state from its preactivations and the state before, which lies in the row above.
+// One token: its state from its preactivations and the state before, if there is one.
 template <int GATES, class Real>
-INLINE void read_token(const Real* x, Real* state, bool begins, long units, long count) {
+INLINE void read_token(const Real* x, const Real* before, Real* state, long units, long count) {
     each_vector<Real>(count, [&](long c, auto width) {
         auto share = shares<GATES>(x, units, c, width);
         Vector<Real> hidden = load(x + (GATES - 1) * units + c, width);
         Vector<Real> sum = share.enter * (hidden < Vector<Real>{} ? sigmoid(hidden) : hidden + Real(0.5));
-        if (!begins) sum += share.keep * load(state - units + c, width);
+        if (before) sum += share.keep * load(before + c, width);
         store(state + c, sum, width);
     });
 }
@@ -64,14 +64,19 @@ INLINE void back_through_token(
     });
 }
 
+// start: (sequences, units), the states before the first tokens; or none.
 template <int GATES, class Real>
-static void forward(const int64_t* begins, long sequences, long units, const Real* x, Real* states, long threads) {
+static void forward(const int64_t* begins, long sequences, long units, const Real* x, const Real* start, Real* states, long threads) {
     const long parts = parts_for(threads, sequences);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < sequences * parts; number++) {
         Unit unit(begins, units, parts, number, LANES<Real>);
-        for (long t = unit.begin; t < unit.begin + unit.length; t++)
-            read_token<GATES>(x + t * GATES * units + unit.first, states + t * units + unit.first, t == unit.begin, units, unit.count);
+        const Real* before = start ? start + unit.sequence * units + unit.first : nullptr;
+        for (long t = unit.begin; t < unit.begin + unit.length; t++) {
+            Real* state = states + t * units + unit.first;
+            read_token<GATES>(x + t * GATES * units + unit.first, before, state, units, unit.count);
+            before = state;
+        }
     }
 }
 
@@ -100,9 +105,10 @@ struct Layer {
     const Real *x, *weight, *bias;
 };
 
-// inside: (T, gates x units), the preactivations, written for the backward pass; or none. Each thread has a range of the sequences.
+// start: as above. inside: (T, gates x units), the preactivations, written for the backward pass; or none. Each thread has a range of the
+// sequences.
 template <int GATES, class Real>
-static void layer_forward(const Layer<Real>& l, Real* inside, Real* states, long threads) {
+static void layer_forward(const Layer<Real>& l, const Real* start, Real* inside, Real* states, long threads) {
     const long wide = GATES * l.units;
     Scratch<Real> weights(panel_numbers<Real>(l.width, wide));
     Real* panels = weights.take(0);
@@ -118,7 +124,9 @@ static void layer_forward(const Layer<Real>& l, Real* inside, Real* states, long
             rows_by_panels(count, wide, l.width, l.x + first * l.width, l.width, panels, l.bias, to, wide);
             for (long t = first; t < first + count; t++) {
                 while (t >= l.begins[s + 1]) s++;
-                read_token<GATES>(to + (t - first) * wide, states + t * l.units, t == l.begins[s], l.units, l.units);
+                Real* state = states + t * l.units;
+                const Real* before = t > l.begins[s] ? state - l.units : start ? start + s * l.units : nullptr;
+                read_token<GATES>(to + (t - first) * wide, before, state, l.units, l.units);
             }
         }
     }
@@ -164,8 +172,9 @@ static void layer_backward(
 
 #define MINIMAL(Real, suffix)                                                                                                         \
     EXPORT void minimal_forward_##suffix(                                                                                             \
-        const Real* x, const int64_t* begins, Real* states, long sequences, long units, long gates, long threads) {                   \
-        (gates == 2 ? forward<2, Real> : forward<3, Real>)(begins, sequences, units, x, states, threads);                             \
+        const Real* x, const int64_t* begins, const Real* start, Real* states, long sequences, long units, long gates,                \
+        long threads) {                                                                                                               \
+        (gates == 2 ? forward<2, Real> : forward<3, Real>)(begins, sequences, units, x, start, states, threads);                      \
     }                                                                                                                                 \
     EXPORT void minimal_backward_##suffix(                                                                                            \
         const Real* x, const int64_t* begins, const Real* states, const Real* grad, Real* dx, long sequences, long units,             \
@@ -173,10 +182,10 @@ static void layer_backward(
         (gates == 2 ? backward<2, Real> : backward<3, Real>)(begins, sequences, units, x, states, grad, dx, threads);                 \
     }                                                                                                                                 \
     EXPORT void minimal_layer_forward_##suffix(                                                                                       \
-        const Real* x, const Real* weight, const Real* bias, const int64_t* begins, Real* inside, Real* states, long sequences,       \
-        long width, long units, long gates, long threads) {                                                                           \
+        const Real* x, const Real* weight, const Real* bias, const int64_t* begins, const Real* start, Real* inside, Real* states,    \
+        long sequences, long width, long units, long gates, long threads) {                                                           \
         Layer<Real> l{begins, sequences, width, units, x, weight, bias};                                                              \
-        (gates == 2 ? layer_forward<2, Real> : layer_forward<3, Real>)(l, inside, states, threads);                                   \
+        (gates == 2 ? layer_forward<2, Real> : layer_forward<3, Real>)(l, start, inside, states, threads);                            \
     }                                                                                                                                 \
     EXPORT void minimal_layer_backward_##suffix(                                                                                      \
         const Real* x, const Real* weight, const int64_t* begins, const Real* inside, const Real* states, const Real* grad, Real* dx, \

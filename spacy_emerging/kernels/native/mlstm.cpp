@@ -2,113 +2,21 @@
 //
 // Letters as there: H heads, d width of a head, and Q tokens of a chunk, P numbers of a row of the memory. A column of ones beside the
 // values makes the counter a column of the memory, and what a token has seen a column of what it reads. Zeros fill up P to LANES.
-#include <initializer_list>
-
-#include "product.h"
+#include "mlstm.h"
 
 namespace {
 
+// Memories, (count, H, d, P), and their m, (count, H).
 template <class Real>
-struct Problem {
-    long sequences;
-    const int64_t* begins;        // of each sequence, and the end of the last one
-    const int64_t* state_begins;  // of each sequence among the chunks
-    long heads, width, chunk, reverse;
-    const Real *q, *k, *v;  // (T, H d)
-    long q_row, k_row, v_row;
-    const Real* gates;  // (T, 2 H), preactivations of the input and the forget gates
-    double epsilon;
-    long columns() const { return padded<Real>(width + 1); }
+struct States {
+    Real *memory, *largest;
 };
 
-INLINE float log_sigmoid(float x) { return (x < 0 ? x : 0) - log1pf(expf(x < 0 ? x : -x)); }
-INLINE double log_sigmoid(double x) { return (x < 0 ? x : 0) - log1p(exp(x < 0 ? x : -x)); }
-
-// One chunk of one head: where its tokens lie, and its gates.
+// kept: those before all chunks but a sequence's first. start, end: one of each sequence, before its first token and after its last. All of
+// these may be none. y: (T, H d), seen: (T, H), both written.
 template <class Real>
-struct Chunk {
-    const Problem<Real>& p;
-    long begin, length, from, head, step;
-    int tokens;
-
-    Chunk(const Problem<Real>& p, long unit, long number)
-        : p(p), begin(p.begins[unit / p.heads]), length(p.begins[unit / p.heads + 1] - begin), from(number * p.chunk), head(unit % p.heads),
-          step(p.reverse ? -1 : 1), tokens((int)(length - from < p.chunk ? length - from : p.chunk)) {}
-    bool last() const { return from + tokens == length; }
-    long at(long i) const { return p.reverse ? begin + length - 1 - from - i : begin + from + i; }
-    const Real* of(const Real* tensor, long row) const { return tensor + at(0) * row + head * p.width; }
-};
-
-template <class Real>
-void exponentials(int count, const Real* from, Real base, Real sign, Real* to) {
-    each_vector<Real>(padded<Real>(count), [&](long i, auto part) { store(to + i, exponential(base + sign * load(from + i, part)), part); });
-}
-
-// Rows times a number each.
-template <class Real>
-void scaled(int rows, long width, const Real* from, long from_row, const Real* by, Real* to, long to_row) {
-    for (int i = 0; i < rows; i++)
-        each_vector<Real>(width, [&](long j, auto part) { store(to + i * to_row + j, by[i] * load(from + i * from_row + j, part), part); });
-}
-
-// What a thread works with, the arrays that both passes need.
-template <class Real>
-struct Desk {
-    Scratch<Real> scratch;
-    const long Q, P;
-    const Real scale;  // of the keys
-    Real *m, *above, *bound, *floor, *fade, *to_end;  // per token; to_end with the scale of the keys
-    Real *turned, *values, *weights, *decay, *factored, *read;
-
-    Desk(const Problem<Real>& p, long further)
-        : scratch(padded<Real>(p.chunk) * (6 + 2 * padded<Real>(p.chunk) + 4 * p.columns()) + further), Q(padded<Real>(p.chunk)), P(p.columns()), scale(1 / root((Real)p.width)) {
-        for (Real** each : {&m, &above, &bound, &floor, &fade, &to_end}) *each = scratch.take(Q);
-        for (Real** each : {&turned, &values, &factored, &read}) *each = scratch.take(Q * P);
-        for (Real** each : {&weights, &decay}) *each = scratch.take(Q * Q);
-    }
-
-    // before: m of the state that reaches the chunk, and m of the one that leaves it. at_start: whether there is none yet.
-    void stabilize(const Chunk<Real>& c, bool at_start, Real before) {
-        const long heads = c.p.heads;
-        double sum = 0;
-        Real largest = before;
-        for (int i = 0; i < c.tokens; i++) {
-            const Real* gates = c.p.gates + c.at(i) * 2 * heads + c.head;
-            sum += log_sigmoid(gates[heads]);
-            above[i] = (Real)(gates[0] - sum);
-            largest = (at_start && !i) || above[i] > largest ? above[i] : largest;
-            bound[i] = largest;
-            floor[i] = m[i] = (Real)(sum + largest);
-        }
-        exponentials(c.tokens, floor, Real(0), Real(-1), floor);
-        if (!at_start) exponentials(c.tokens, bound, before, Real(-1), fade);
-        exponentials(c.tokens, above, -bound[c.tokens - 1], Real(1), to_end);
-        for (int i = 0; i < c.tokens; i++) to_end[i] *= scale;
-    }
-    Real leaving(const Chunk<Real>& c) const { return m[c.tokens - 1]; }
-
-    // decay times the scale of the keys, and weights, zero above the diagonal as far as a strip of rows reads; and the values with ones beside them.
-    void match(const Chunk<Real>& c) {
-        const auto& p = c.p;
-        transpose(c.tokens, (int)p.width, c.of(p.k, p.k_row), c.step * p.k_row, turned, Q);
-        product_to_lower<false>(c.tokens, (int)p.width, c.of(p.q, p.q_row), c.step * p.q_row, turned, Q, weights, Q);
-        const Real* v = c.of(p.v, p.v_row);
-        for (int i = 0; i < c.tokens; i++) {
-            for (long j = 0; j < Q && j < i + STRIP; j += LANES<Real>) {
-                Vector<Real> e = up_to<Real>(i, j, scale * exponential(load(above + j, Whole{}) - bound[i]));
-                store(decay + i * Q + j, e, Whole{});
-                store(weights + i * Q + j, e * load(weights + i * Q + j, Whole{}), Whole{});
-            }
-            memcpy(values + i * P, v + i * c.step * p.v_row, p.width * sizeof(Real));
-            values[i * P + p.width] = 1;
-        }
-    }
-};
-
-// states: (chunks, H, d, P), those before all chunks but a sequence's first, and their m, (chunks, H); or none.
-// y: (T, H d), seen: (T, H), both written.
-template <class Real>
-void forward(const Problem<Real>& p, Real* states, Real* largest, Real* y, Real* seen, long threads) {
+void forward(
+    const Problem<Real>& p, const States<Real>& kept, const States<Real>& start, const States<Real>& end, Real* y, Real* seen, long threads) {
     const long d = p.width, row = p.heads * d, units = p.sequences * p.heads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long thread = 0; thread < threads; thread++) {
@@ -117,28 +25,33 @@ void forward(const Problem<Real>& p, Real* states, Real* largest, Real* y, Real*
         Real* memory = desk.scratch.take(d * P);
         for (long unit = thread; unit < units; unit += threads) {
             Real before = 0;
+            if (start.memory) {
+                memcpy(memory, start.memory + unit * d * P, d * P * sizeof(Real));
+                before = start.largest[unit];
+            }
             for (long number = 0;; number++) {
                 Chunk<Real> c(p, unit, number);
                 if (c.tokens <= 0) break;
+                const bool reached = number || start.memory;  // by a state
                 const Real *q = c.of(p.q, p.q_row), *k = c.of(p.k, p.k_row);
                 fetch(q, c.step * p.q_row, c.tokens, d);
                 fetch(c.of(p.v, p.v_row), c.step * p.v_row, c.tokens, d);
-                desk.stabilize(c, !number, before);
+                desk.stabilize(c, !reached, before);
                 desk.match(c);
                 product_of_lower<false>(c.tokens, P, desk.weights, Q, desk.values, P, desk.read, P);
-                if (number) {
+                if (reached) {
                     scaled(c.tokens, d, q, c.step * p.q_row, desk.fade, desk.factored, P);
                     product<true>(c.tokens, P, d, desk.factored, P, 1, memory, P, desk.read, P);
-                    if (states) {
-                        const long place = (p.state_begins[unit / p.heads] + number) * p.heads + c.head;
-                        memcpy(states + place * d * P, memory, d * P * sizeof(Real));
-                        largest[place] = before;
-                    }
                 }
-                if (!c.last()) {
-                    const Real kept = number ? desk.fade[c.tokens - 1] : Real(0);
-                    if (!number) memset(memory, 0, d * P * sizeof(Real));
-                    each_vector<Real>(d * P, [&](long j, auto part) { store(memory + j, kept * load(memory + j, part), part); });
+                if (kept.memory && number) {
+                    const long place = (p.state_begins[unit / p.heads] + number) * p.heads + c.head;
+                    memcpy(kept.memory + place * d * P, memory, d * P * sizeof(Real));
+                    kept.largest[place] = before;
+                }
+                if (!c.last() || end.memory) {
+                    const Real fade = reached ? desk.fade[c.tokens - 1] : Real(0);
+                    if (!reached) memset(memory, 0, d * P * sizeof(Real));
+                    each_vector<Real>(d * P, [&](long j, auto part) { store(memory + j, fade * load(memory + j, part), part); });
                     scaled(c.tokens, d, k, c.step * p.k_row, desk.to_end, desk.factored, P);
                     product<true>(d, P, c.tokens, desk.factored, 1, P, desk.values, P, memory, P);
                 }
@@ -151,6 +64,10 @@ void forward(const Problem<Real>& p, Real* states, Real* largest, Real* y, Real*
                     seen[c.at(i) * p.heads + c.head] = found;
                 }
                 if (c.last()) break;
+            }
+            if (end.memory) {
+                memcpy(end.memory + unit * d * P, memory, d * P * sizeof(Real));
+                end.largest[unit] = before;
             }
         }
     }
@@ -281,10 +198,11 @@ void backward(
 #define MLSTM(Real, suffix)                                                                                                         \
     EXPORT void mlstm_forward_##suffix(                                                                                              \
         const Real* q, const Real* k, const Real* v, const Real* gates, const int64_t* begins, const int64_t* state_begins,          \
-        Real* states, Real* largest, Real* y, Real* seen, long q_row, long k_row, long v_row, long sequences, long heads,            \
-        long width, long chunk, long reverse, double epsilon, long threads) {                                                        \
+        Real* states, Real* largest, Real* start, Real* start_largest, Real* end, Real* end_largest, Real* y, Real* seen,            \
+        long q_row, long k_row, long v_row, long sequences, long heads, long width, long chunk, long reverse, double epsilon,        \
+        long threads) {                                                                                                              \
         Problem<Real> p{sequences, begins, state_begins, heads, width, chunk, reverse, q, k, v, q_row, k_row, v_row, gates, epsilon}; \
-        forward<Real>(p, states, largest, y, seen, threads);                                                                         \
+        forward<Real>(p, {states, largest}, {start, start_largest}, {end, end_largest}, y, seen, threads);                           \
     }                                                                                                                                \
     EXPORT void mlstm_backward_##suffix(                                                                                             \
         const Real* q, const Real* k, const Real* v, const Real* gates, const int64_t* begins, const int64_t* state_begins,          \

@@ -84,7 +84,7 @@ static void forward(
         Real* convolved = local + number * longest * channels;
         each_sequence(m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
-            convolution::forward(m.conv, m.taps, {0, channels}, s, convolved - begin * channels, channels);
+            convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {convolved - begin * channels, channels, nullptr});
             own.of(m, s, convolved, diagonal);
             by_heads(m, m.length(s), convolved, channels, diagonal + begin * m.scan.heads, y + begin * inner, inner);
             for (long side = 0; side < 2; side++)
@@ -135,7 +135,7 @@ static void through_diagonal(
     product<true>((int)heads, (int)inner, (int)tokens, own.numbers, 1, own.row, x, channels, g.diagonal_weight, inner);
 }
 
-// local: (threads, longest, 2 channels + inner), working memory. grad: of what was normed.
+// local: (threads, longest, 3 channels + inner), working memory. grad: of what was normed.
 template <class Real>
 static void backward(
     const Mixer<Real>& m, const int64_t* state_begins, const Real* states, long chunks, const Real* diagonal, const Real* y,
@@ -148,11 +148,12 @@ static void backward(
         Scratch<Real> waiting(m.taps * padded<Real>(channels));
         const Found<Real> g = found.of(m, number);
         norm::Space<Real> space(inner, g.norm_weight);
-        Real* convolved = local + number * longest * (2 * channels + inner);
-        Real *d_convolved = convolved + longest * channels, *d_y = d_convolved + longest * channels;
+        Real* convolved = local + number * longest * (3 * channels + inner);
+        Real *slope = convolved + longest * channels, *d_convolved = slope + longest * channels, *d_y = d_convolved + longest * channels;
         each_sequence(m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
-            convolution::forward(m.conv, m.taps, {0, channels}, s, convolved - begin * channels, channels);
+            Real* slope_of_first = slope - begin * channels;
+            convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {convolved - begin * channels, channels, slope_of_first});
             for (long t = begin; t < m.begin(s + 1); t++)
                 norm::backward<norm::AFTER>(
                     y + t * inner, m.projected + t * m.row, m.norm_weight, scales[t], grad + t * inner, d_y + (t - begin) * inner,
@@ -166,8 +167,8 @@ static void backward(
                     {d_x, d_b, d_b + m.scan.state, channels, 0, 1, g.dt + of_steps, g.rate + of_sequences, g.skip + of_sequences});
             }
             convolution::backward<Real>(
-                m.conv, {d_convolved - begin * channels, channels, g.projected + inner, m.row, g.conv_weight, g.conv_bias}, m.taps,
-                {0, channels}, s, waiting.take(0));
+                m.conv, {d_convolved - begin * channels, channels, g.projected + inner, m.row, g.conv_weight, g.conv_bias, slope_of_first},
+                m.taps, {0, channels}, s, waiting.take(0));
         });
     }
 }

@@ -44,9 +44,10 @@ static void read_block(const Scan<Real>& s, const Packed<Real>& p, Place at, Pla
     });
 }
 
-// y: (T, channels). kept: see kept_state; or none.
+// y: (T, channels). kept: see kept_state; or none. start, end: for each sequence as `room` says, the state before its first token, and that
+// after its last, which is written; or none.
 template <class Real>
-static void forward(const Scan<Real>& s, Real* kept, Real* y, long threads) {
+static void forward(const Scan<Real>& s, Real* kept, const Real* start, Real* end, long room, Real* y, long threads) {
     const long parts = parts_for(threads, s.sequences), numbers = s.wide() * s.state;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
@@ -55,7 +56,9 @@ static void forward(const Scan<Real>& s, Real* kept, Real* y, long threads) {
         Real* states = next_line(scratch, numbers);
         for (long each = number; each < s.sequences * parts; each += threads) {
             Unit unit(s.begins, s.channels, parts, each, LANES<Real>);
+            const long own = s.rate(unit.first, 0), of_sequence = unit.sequence * room + own;
             memset(states, 0, numbers * sizeof(Real));
+            if (start) memcpy(states + own, start + of_sequence, s.kept_bytes(unit.count));
             for (long t = 0, block = 0; t < unit.length; t += BLOCK, block++) {
                 each_chunk(unit, t, t + BLOCK, [&](Place at, Place next) {
                     Real* state = states + s.rate(at.channel, 0);
@@ -63,6 +66,7 @@ static void forward(const Scan<Real>& s, Real* kept, Real* y, long threads) {
                     read_block(s, packed, at, next, states, y);
                 });
             }
+            if (end) memcpy(end + of_sequence, states + own, s.kept_bytes(unit.count));
         }
     }
 }
@@ -257,10 +261,10 @@ static void backward(const Scan<Real>& s, const Gradients<Real>& g, Real* kept, 
 #define SELECTIVE_SCAN(Real, suffix)                                                                                                   \
     EXPORT void selective_scan_forward_##suffix(                                                                                       \
         const Real* x, const Real* selected, const Real* z, const Real* weight, const Real* bias, const Real* a, const Real* skip,     \
-        const int64_t* begins, const int64_t* kept_begins, Real* kept, Real* y, long z_row, long sequences, long channels, long state, \
-        long rank, long threads) {                                                                                                     \
+        const int64_t* begins, const int64_t* kept_begins, Real* kept, const Real* start, Real* end, Real* y, long room, long z_row,   \
+        long sequences, long channels, long state, long rank, long threads) {                                                          \
         Scan<Real> s{sequences, begins, channels, state, rank, x, selected, z, z_row, weight, bias, a, skip, kept_begins};             \
-        forward<Real>(s, kept, y, threads);                                                                                            \
+        forward<Real>(s, kept, start, end, room, y, threads);                                                                          \
     }                                                                                                                                  \
     EXPORT void selective_scan_backward_##suffix(                                                                                      \
         const Real* x, const Real* selected, const Real* z, const Real* weight, const Real* bias, const Real* a, const Real* skip,     \

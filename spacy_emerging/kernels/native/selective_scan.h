@@ -34,18 +34,16 @@ struct Scan {
     const Real* c(long t) const { return b(t) + state; }
 };
 
-static const volatile float LOWEST = -126;  // volatile: to compare with a constant, GCC takes two instructions instead of one
-
-// To powers of 2, of numbers up to 0; in float32 to 2 parts in 10^7. Numbers below -126, which is `low`, count as that.
+// To powers of 2, of numbers up to 0; in float32 to 2 parts in 10^7. Numbers below -126 count as that.
 // The polynomial has the least relative error of those that are 1 at 0, on half a binade around 1: 9e-8. Several vectors go through it
 // side by side, since each step has to wait for the one before.
 template <int COUNT>
-INLINE void powers_of_two(Vector<float> (&x)[COUNT], Vector<float> low) {
+INLINE void powers_of_two(Vector<float> (&x)[COUNT]) {
     using V = Vector<float>;
     typedef Vectors<float>::Whole I;
     const V magic = every(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
     V shifted[COUNT], p[COUNT];
-    for (int k = 0; k < COUNT; k++) x[k] = x[k] < low ? low : x[k];
+    for (int k = 0; k < COUNT; k++) x[k] = larger(every(-126.0f), x[k]);
     for (int k = 0; k < COUNT; k++) shifted[k] = x[k] + magic;
     for (int k = 0; k < COUNT; k++) x[k] -= shifted[k] - magic;
     for (int k = 0; k < COUNT; k++) p[k] = x[k] * 1.326472697e-3f + 9.671512610e-3f;
@@ -54,7 +52,7 @@ INLINE void powers_of_two(Vector<float> (&x)[COUNT], Vector<float> low) {
     for (int k = 0; k < COUNT; k++) x[k] = (V)((I)p[k] + ((I)shifted[k] << 23));
 }
 template <int COUNT>
-INLINE void powers_of_two(Vector<double> (&x)[COUNT], Vector<double>) {
+INLINE void powers_of_two(Vector<double> (&x)[COUNT]) {
     for (int k = 0; k < COUNT; k++)
         for (int i = 0; i < LANES<double>; i++) x[k][i] = exp2(x[k][i]);
 }
@@ -183,12 +181,11 @@ static void find_exponentials(const Packed<Real>& p, Place at, Rows<Real>& x, Ro
 template <int COUNT, class Real>
 static void find_decays(const Rows<Real>& dt, long tokens, long c, const Real* a, Real* decays) {
     constexpr int SIDE = COUNT % 2 ? 1 : 2, L = LANES<Real>;
-    const Vector<Real> low = every<Real>(LOWEST);
     for (long i = 0; i < tokens; i++, decays += COUNT * L)
         for (int k = 0; k < COUNT; k += SIDE) {
             Vector<Real> x[SIDE];
             for (int j = 0; j < SIDE; j++) x[j] = dt.get(i, c) * load(a + (k + j) * L, Whole{});
-            powers_of_two(x, low);
+            powers_of_two(x);
             for (int j = 0; j < SIDE; j++) store(decays + (k + j) * L, x[j], Whole{});
         }
 }

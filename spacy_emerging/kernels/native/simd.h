@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #if defined(VECTOR_BYTES)  // given, to test the width of another processor on this one
 #elif defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -97,35 +101,57 @@ INLINE Vector<Real> up_to(long last, long place, Vector<Real> value) {
     return at <= every((Real)(last - place)) ? value : Vector<Real>{};
 }
 
-// exp in float32 to within 2 units in the last place: 2^n times a polynomial on half a binade around 1 (Cody and Waite 1980).
-// Below -87 the result is 0, above 88 it stays at exp(88).
-INLINE Vector<float> exponential(Vector<float> x) {
+// The larger and the smaller of two numbers; the second one where either is none.
+INLINE Vector<float> larger(Vector<float> a, Vector<float> b) {
+#if defined(__AVX512F__) && VECTOR_BYTES == 64
+    return (Vector<float>)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__) && VECTOR_BYTES == 32
+    return (Vector<float>)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+INLINE Vector<float> smaller(Vector<float> a, Vector<float> b) {
+#if defined(__AVX512F__) && VECTOR_BYTES == 64
+    return (Vector<float>)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__) && VECTOR_BYTES == 32
+    return (Vector<float>)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
+// exp in float32 to within 2 units in the last place: 2^n times a polynomial on half a binade around 1 (Cody and Waite 1980), whose terms are
+// paired, since a processor waits for the longest row of steps of which each needs the one before. Below -87 and above 88 it stays as there.
+INLINE Vector<float> bounded_exponential(Vector<float> x) {
     using V = Vector<float>;
     typedef Vectors<float>::Whole I;
-    const V low = every(-87.0f), high = every(88.0f);
     const V magic = every(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
-    V inside = x < low ? low : x;
-    inside = inside > high ? high : inside;
+    V inside = smaller(every(88.0f), larger(every(-87.0f), x));
     V shifted = inside * 1.44269504f + magic;
     V power = shifted - magic;
     V r = inside - power * 0.693145752f;
     r = r - power * 1.42860677e-6f;
-    V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return x < low ? V{} : (V)((I)p + ((I)shifted << 23));  // the power goes into the exponent
+    V square = r * r;
+    V highest = r * 1.9875691500e-4f + 1.3981999507e-3f, middle = r * 8.3334519073e-3f + 4.1665795894e-2f;
+    V lowest = r * 1.6666665459e-1f + 5.0000001201e-1f;
+    V p = ((highest * square + middle) * square + lowest) * square + (r + 1.0f);
+    return (V)((I)p + ((I)shifted << 23));  // the power goes into the exponent
 }
-INLINE Vector<double> exponential(Vector<double> x) {
+INLINE Vector<double> bounded_exponential(Vector<double> x) {
     for (int i = 0; i < LANES<double>; i++) x[i] = exp(x[i]);
     return x;
 }
 
+// exp, and 0 below -87.
+INLINE Vector<float> exponential(Vector<float> x) {
+    return x < every(-87.0f) ? Vector<float>{} : bounded_exponential(x);
+}
+INLINE Vector<double> exponential(Vector<double> x) { return bounded_exponential(x); }
+
 template <class V>
 INLINE V sigmoid(V x) {
-    return 1 / (1 + exponential(-x));
+    return 1 / (1 + bounded_exponential(-x));
 }
 
 INLINE float root(float x) { return sqrtf(x); }

@@ -5,12 +5,12 @@
 #include <initializer_list>
 
 #include "product.h"
+#include "slstm_step.h"
 
 namespace {
 
 constexpr long ROWS_AT_ONCE = 64;  // tokens whose gates are made before the recurrence visits them
 constexpr long RENEWED = 16;       // steps after which n is moved into the exponent: it shrinks to half of it in a step at most
-constexpr long KEPT = 5;           // numbers kept per unit and token: tanh z, sigmoid o, share, sigmoid -f, ratio
 
 template <class Real>
 struct Problem {
@@ -76,60 +76,10 @@ struct Block {
     }
 };
 
+// out: (T, H d), kept: (T, H, KEPT, d) or none; both written. start, end: (sequences, H, 4, d), the states before the first tokens, and those
+// after the last ones, which are written; or none.
 template <class Real>
-INLINE Vector<Real> magnitude(Vector<Real> x) {
-    return x < Vector<Real>{} ? -x : x;
-}
-
-// tanh: a polynomial where 1 - exp(-2 |x|) would have lost its last places (Cephes, tanhf).
-INLINE Vector<float> hyperbolic_tangent(Vector<float> x) {
-    using V = Vector<float>;
-    V size = magnitude<float>(x), square = x * x;
-    V p = square * -5.70498872745e-3f + 2.06390887954e-2f;
-    p = p * square - 5.37397155531e-2f;
-    p = p * square + 1.33314422036e-1f;
-    p = p * square - 3.33332819422e-1f;
-    V near = p * square * x + x, far = 1 - 2 / (exponential(2 * size) + 1);
-    far = x < V{} ? -far : far;
-    return size < every(0.625f) ? near : far;
-}
-INLINE Vector<double> hyperbolic_tangent(Vector<double> x) {
-    for (int i = 0; i < LANES<double>; i++) x[i] = tanh(x[i]);
-    return x;
-}
-
-// One unit's step, for a vector of units: c and n are held as their ratio r, and n without exp(m). That m follows min(f, 0) and not
-// log(sigmoid(f)) saves a logarithm; the two differ by log(2) at most.
-template <class Real, class Width>
-INLINE void step(const Real* gates, long wide, Real* r, Real* n, Real* m, Real* h, Real* kept, long d, Width width) {
-    using V = Vector<Real>;
-    const V zero{}, one = every(Real(1));
-    V z = hyperbolic_tangent(load(gates, width)), o = sigmoid(load(gates + wide, width));
-    V i = load(gates + 2 * wide, width), f = load(gates + 3 * wide, width);
-    V e = exponential(-magnitude<Real>(f)), all = 1 + e, part = 1 / all;
-    V faded = load(m, width) + (f < zero ? f : zero), ahead = i - faded, fade = exponential(-magnitude<Real>(ahead));
-    V added = all * (ahead > zero ? one : fade), total = load(n, width) * (ahead > zero ? fade : one) + added;
-    V share = added / total, ratio = load(r, width);
-    ratio += share * (z - ratio);
-    V output = o * ratio;
-    store(m, ahead > zero ? i : faded, width);
-    store(n, total * part, width);
-    store(r, ratio, width);
-    store(h, output, width);
-    if (!kept) return;
-    store(kept, z, width);
-    store(kept + d, o, width);
-    store(kept + 2 * d, share, width);
-    store(kept + 3 * d, (f < zero ? one : e) * part, width);
-    store(kept + 4 * d, ratio, width);
-}
-
-INLINE float logarithm(float x) { return logf(x); }
-INLINE double logarithm(double x) { return log(x); }
-
-// out: (T, H d), kept: (T, H, KEPT, d) or none; both written.
-template <class Real>
-void forward(const Problem<Real>& p, Real* out, Real* kept, long threads) {
+void forward(const Problem<Real>& p, const Real* start, Real* end, Real* out, Real* kept, long threads) {
     const long d = p.width, W = p.padded_width(), most = p.most_rows(), blocks = (p.sequences + p.block - 1) / p.block;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long unit = 0; unit < p.groups * p.heads; unit++) {
@@ -147,6 +97,13 @@ void forward(const Problem<Real>& p, Real* out, Real* kept, long threads) {
             Block<Real> block(p, number);
             memset(state, 0, 3 * p.block * W * sizeof(Real));
             for (long j = 0; j < p.block * W; j++) m[j] = Real(-1e30);
+            // Calls move(a state's place in `start` and `end`, in `state`) for all of the block.
+            auto each_state = [&](auto move) {
+                for (long a = 0; a < block.count; a++)
+                    for (long part = 0; part < 4; part++)
+                        move(((p.order[number * p.block + a] * p.heads + head) * 4 + part) * d, (part * p.block + a) * W);
+            };
+            if (start) each_state([&](long from, long to) { memcpy(state + to, start + from, d * sizeof(Real)); });
             for (long from = 0, taken; from < block.steps; from += taken) {
                 taken = block.visit(from, p.steps_at_once());
                 block.gather(p.plain, p.plain_row, head, x, block.token);
@@ -156,7 +113,7 @@ void forward(const Problem<Real>& p, Real* out, Real* kept, long threads) {
                 product<true>(block.rows, 2 * W, d, c, d, 1, input + 2 * d * W, 2 * W, gates + 2 * W, 4 * W);
                 for (long t = 0; t < taken; t++) {
                     const long first = block.first[t], running = block.first[t + 1] - first;
-                    if (from + t) product<true>(running, 4 * W, d, h, W, 1, recurrent, 4 * W, gates + first * 4 * W, 4 * W);
+                    if (from + t || start) product<true>(running, 4 * W, d, h, W, 1, recurrent, 4 * W, gates + first * 4 * W, 4 * W);
                     for (long a = 0; a < running; a++) {
                         const long token = block.token[first + a] * p.heads + head;
                         Real *now = gates + (first + a) * 4 * W, *own = kept ? kept + token * KEPT * d : nullptr;
@@ -171,25 +128,9 @@ void forward(const Problem<Real>& p, Real* out, Real* kept, long threads) {
                         for (long j = a * W; j < a * W + d; j++) m[j] += logarithm(n[j]), n[j] = 1;
                 }
             }
+            if (end) each_state([&](long to, long from) { memcpy(end + to, state + from, d * sizeof(Real)); });
         }
     }
-}
-
-// What a step hands back: gradients of its preactivations, and to the step before those of the ratio and of log n.
-template <class Real, class Width>
-INLINE void step_back(const Real* kept, const Real* earlier, Vector<Real> d_h, Real* d_ratio, Real* d_log, Real* to, long d, long wide, Width width) {
-    using V = Vector<Real>;
-    V z = load(kept, width), o = load(kept + d, width), share = load(kept + 2 * d, width), closed = load(kept + 3 * d, width);
-    V r = load(kept + 4 * d, width), before = earlier ? load(earlier + 4 * d, width) : V{};
-    V d_r = load(d_ratio, width) + d_h * o, d_n = load(d_log, width);
-    V d_i = d_r * share * (1 - share) * (z - before) + d_n * share;
-    d_n -= d_i;
-    store(to, d_r * share * (1 - z * z), width);
-    store(to + wide, d_h * r * o * (1 - o), width);
-    store(to + 2 * wide, d_i, width);
-    store(to + 3 * wide, d_n * closed, width);
-    store(d_ratio, d_r * (1 - share), width);
-    store(d_log, d_n, width);
 }
 
 template <class Real>
@@ -289,11 +230,11 @@ void backward(const Problem<Real>& p, const Real* out, const Real* kept, const R
 #define SLSTM(Real, suffix)                                                                                                    \
     EXPORT void slstm_forward_##suffix(                                                                                         \
         const Real* plain, const Real* convolved, const Real* z, const Real* o, const Real* i, const Real* f,                   \
-        const Real* recurrent, const Real* bias, const int64_t* begins, const int64_t* order, Real* out, Real* kept,            \
-        long plain_row, long convolved_row, long sequences, long heads, long width, long reverse, long block, long groups,      \
+        const Real* recurrent, const Real* bias, const int64_t* begins, const int64_t* order, const Real* start, Real* end,     \
+        Real* out, Real* kept, long plain_row, long convolved_row, long sequences, long heads, long width, long reverse, long block, long groups,      \
         long threads) {                                                                                                         \
         PROBLEM(Real)                                                                                                           \
-        forward<Real>(p, out, kept, threads);                                                                                   \
+        forward<Real>(p, start, end, out, kept, threads);                                                                       \
     }                                                                                                                           \
     EXPORT void slstm_backward_##suffix(                                                                                        \
         const Real* plain, const Real* convolved, const Real* z, const Real* o, const Real* i, const Real* f,                   \

@@ -42,7 +42,7 @@ static void forward(
         ssd::Table<Real> table(m.scan);
         Real* convolved = local + number * longest * m.channels();
         each_sequence(m.scan.sequences, threads, number, [&](long s) {
-            convolution::forward(m.conv, m.taps, {0, m.channels()}, s, convolved - m.begin(s) * m.channels(), m.channels());
+            convolution::forward<Real>(m.conv, m.taps, {0, m.channels()}, s, {convolved - m.begin(s) * m.channels(), m.channels(), nullptr});
             ssd::forward(m.scan_of(s, convolved), table, s, states, {y, inner, 0});
             for (long t = m.begin(s); t < m.begin(s + 1); t++)
                 scales[t] =
@@ -57,7 +57,7 @@ struct Found {
     Real *projected, *conv_weight, *conv_bias, *norm_weight, *dt, *rate, *skip;
 };
 
-// local: (threads, longest, 2 channels + inner), working memory. grad: of what was normed.
+// local: (threads, longest, 3 channels + inner), working memory. grad: of what was normed.
 template <class Real>
 static void backward(
     const Mixer<Real>& m, const ssd::States<Real>& states, const Real* y, const Real* scales, const Real* grad, const Found<Real>& found,
@@ -71,11 +71,12 @@ static void backward(
         memset(d_conv_weight, 0, m.taps * channels * sizeof(Real));
         memset(d_conv_bias, 0, channels * sizeof(Real));
         norm::Space<Real> space(inner, found.norm_weight + number * inner);
-        Real* convolved = local + number * longest * (2 * channels + inner);
-        Real *d_convolved = convolved + longest * channels, *d_y = d_convolved + longest * channels;
+        Real* convolved = local + number * longest * (3 * channels + inner);
+        Real *slope = convolved + longest * channels, *d_convolved = slope + longest * channels, *d_y = d_convolved + longest * channels;
         each_sequence(m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
-            convolution::forward(m.conv, m.taps, {0, channels}, s, convolved - begin * channels, channels);
+            Real* slope_of_first = slope - begin * channels;
+            convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {convolved - begin * channels, channels, slope_of_first});
             for (long t = begin; t < m.begin(s + 1); t++)
                 norm::backward<norm::BEFORE>(
                     y + t * inner, m.projected + t * m.row, m.norm_weight, scales[t], grad + t * inner, d_y + (t - begin) * inner,
@@ -85,7 +86,7 @@ static void backward(
                 m.scan_of(s, convolved), desk, s, {states.begins, states.before, d_y - begin * inner, inner},
                 {d_x, d_x + inner, d_x + inner + m.scan.state, channels, 0, 0, found.dt, found.rate, found.skip});
             convolution::backward<Real>(
-                m.conv, {d_x, channels, found.projected + inner, m.row, d_conv_weight, d_conv_bias}, m.taps, {0, channels}, s,
+                m.conv, {d_x, channels, found.projected + inner, m.row, d_conv_weight, d_conv_bias, slope_of_first}, m.taps, {0, channels}, s,
                 scratch.take(0));
         });
     }
