@@ -129,7 +129,8 @@ class TorchShim(Shim):
             advice = "train the original pipeline, and quantise the result"
             raise QuantizationError(f"{self.owner}: the weights are quantised and cannot be trained; {advice}.")
         module = self.module
-        module.train(is_train)
+        if module.training != is_train:  # which visits every part of it: noticeable on short texts
+            module.train(is_train)
         with torch.set_grad_enabled(is_train), autocast(self.amp, self.device, self.notices), on_behalf_of(self.notices):
             yield module
 

@@ -5,6 +5,7 @@ Letters as in `ssd.py`, and T tokens, whose sequences begin at `begins`, (B + 1,
 
 from __future__ import annotations
 
+from operator import sub
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -148,7 +149,8 @@ def chunks_of(begins: Tensor, chunk: int) -> tuple[int, Tensor, int]:
 
 def longest(begins: Tensor) -> int:
     """Tokens of the longest sequence."""
-    return int(begins.diff().max()) if len(begins) > 1 else 0
+    places = begins.tolist()  # an operation of torch on so few numbers takes longer
+    return max(map(sub, places[1:], places), default=0)
 
 
 def enough_sequences(begins: Tensor) -> bool:

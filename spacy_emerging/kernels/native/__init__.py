@@ -122,13 +122,13 @@ def run(name: str, *arguments: Tensor | int | float | None) -> None:
     first = arguments[0]
     assert _library is not None and isinstance(first, Tensor)
     loop = getattr(_library, f"{name}_{SUFFIXES[first.dtype]}")
-    loop.restype = None
-    loop(*(_as_c(argument) for argument in arguments), ctypes.c_long(torch.get_num_threads()))
+    if loop.argtypes is None:  # told once, so that calls pass plain numbers: tiny texts would wait longer for ctypes than for the loops
+        loop.restype, loop.argtypes = None, [*map(_kind, arguments), ctypes.c_long]
+    loop(*(each.data_ptr() if isinstance(each, Tensor) else each for each in arguments), torch.get_num_threads())
 
 
-def _as_c(argument: Tensor | int | float | None) -> ctypes._SimpleCData:
-    if argument is None:
-        return ctypes.c_void_p(None)
-    if isinstance(argument, Tensor):
-        return ctypes.c_void_p(argument.data_ptr())
-    return ctypes.c_double(argument) if isinstance(argument, float) else ctypes.c_long(argument)
+def _kind(argument: Tensor | int | float | None) -> type[ctypes._SimpleCData]:
+    """What an argument is in C. Tensors may be missing, numbers may not."""
+    if argument is None or isinstance(argument, Tensor):
+        return ctypes.c_void_p
+    return ctypes.c_double if isinstance(argument, float) else ctypes.c_long
