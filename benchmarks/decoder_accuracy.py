@@ -72,10 +72,10 @@ CORPORA = {
     "ncbi": Recipe(["ner"], 900, 500, 0.004),
     "wnut-minilm": Recipe(["ner"], 300, 500, 0.0001, pretrained=True),
 }
-PRETRAINED = "-minilm"
-"""How the names of corpora end that are learned with a pretrained encoder."""
 """Smaller batches than the config fragments have: many small updates learn more in little time. A component alone bears a higher rate
 than two. Chosen on dev, with the softmax."""
+PRETRAINED = "-minilm"
+"""How the names of corpora end that are learned with a pretrained encoder."""
 KEY = ("system", "corpus", "seed", "updates")
 EVALUATIONS = 4
 """How often a run looks at dev."""

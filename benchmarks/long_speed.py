@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 import typer
 from long_documents import SHORT, doc, pipeline
-from pages import put
+from pages import show
 from spacy.language import Language
 from spacy.tokens import Doc
 from subjects import ENCODERS
@@ -79,10 +79,7 @@ def main(
         "| --- | ---: | ---: | ---: |",
         *(row(name, [each[name] for each in found]) for name in names),
     ]
-    table = "\n".join(lines)
-    print(table)
-    if write:
-        put(write, table, BEGIN, END)
+    show("\n".join(lines), write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 import typer
 from measuring import BOTH, FORWARD, Case
-from pages import put
+from pages import show
 from subjects import ENCODERS, build
 from tables import short
 
@@ -66,10 +66,7 @@ def main(
     ]
     lines += ["| encoder | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
     lines += [row(name, width, depth, turns) for name in encoders.split(",")]
-    table = "\n".join(lines)
-    print(table)
-    if write:
-        put(write, table, BEGIN, END)
+    show("\n".join(lines), write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -15,3 +15,10 @@ def put(page: Path, tables: str, begin: str, end: str) -> None:
         raise ValueError(f"{page} has no place for the tables: it needs the lines {begin} and {end}.")
     with replacing(page) as unfinished:
         unfinished.write_text(f"{before}{begin}\n{tables.strip()}\n{end}{after}", encoding="utf-8")
+
+
+def show(tables: str, page: Path | None, begin: str, end: str) -> None:
+    """Prints tables, and puts them into a page if there is one."""
+    print(tables)
+    if page:
+        put(page, tables, begin, end)

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 import typer
 from measuring import BOTH, Case
-from pages import put
+from pages import show
 from subjects import build, lstm_units
 from tables import short
 from torch import nn
@@ -79,10 +79,7 @@ def main(
     lines = [f"Forward and backward, one thread, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, {turns} turns:", ""]
     lines += ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
     lines += [row(name, int(length), turns) for name in encoders.split(",") for length in lengths.split(",")]
-    table = "\n".join(lines)
-    print(table)
-    if write:
-        put(write, table, BEGIN, END)
+    show("\n".join(lines), write, BEGIN, END)
 
 
 if __name__ == "__main__":
