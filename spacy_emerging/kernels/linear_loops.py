@@ -51,8 +51,7 @@ class _Linear(torch.autograd.Function):
         grad, grad_x = grad.contiguous(), None
         if ctx.needs_input_grad[0]:
             grad_x = linear_back(grad, weight, x.new_empty(x.shape))
-        grad_weight, grad_bias = linear_outer(grad, x)
-        return grad_x, grad_weight, grad_bias if ctx.has_bias else None
+        return grad_x, *linear_outer(grad, x, summed=ctx.has_bias)
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -68,11 +67,11 @@ def linear_back(grad: Tensor, weight: Tensor, into: Tensor, *, add: bool = False
     return into
 
 
-def linear_outer(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, O) and (T, I) to (O, I), grad^T x, and the sum of grad over T. The narrower one goes first: it is the one laid out slowly."""
+def linear_outer(grad: Tensor, x: Tensor, *, summed: bool) -> tuple[Tensor, Tensor | None]:
+    """(T, O) and (T, I) to (O, I), grad^T x, and the sum of grad over T if wanted. The narrower one goes first: it is laid out slowly."""
     swapped = grad.shape[1] > x.shape[1]
     left, right = (x, grad) if swapped else (grad, x)
-    found, total = x.new_empty(left.shape[1], right.shape[1]), x.new_empty(grad.shape[1])
+    found, total = x.new_empty(left.shape[1], right.shape[1]), x.new_empty(grad.shape[1]) if summed else None
     sums = (None, total) if swapped else (total, None)
     native.run("linear_outer", left, right, found, *sums, left.stride(0), right.stride(0), len(x), *found.shape)
     return found.t().contiguous() if swapped else found, total

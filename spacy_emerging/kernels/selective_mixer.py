@@ -92,7 +92,7 @@ class _Mixer(torch.autograd.Function):
             convolved, gate, selected, scan, begins, kept, grad.contiguous(), into, grad_gate
         )
         linear_back(grad_selected, parameters.select_weight, into, add=True)
-        grad_select, _ = linear_outer(grad_selected, convolved)
+        grad_select, _ = linear_outer(grad_selected, convolved, summed=False)
         of_convolution = convolution_backward(
             x, parameters.conv_weight, parameters.conv_bias, begins, into, grad_x, ahead=0, activated=True
         )

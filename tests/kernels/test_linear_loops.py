@@ -51,7 +51,7 @@ def layer(inputs, outputs, dtype=torch.float64):
 
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("inputs,outputs", [(1, 1), (7, 3), (20, 50), (50, 20), (16, 48)])
+@pytest.mark.parametrize("inputs,outputs", [(1, 1), (7, 3), (20, 50), (50, 20), (16, 48), (300, 20), (520, 33), (9, 270)])
 def test_a_linear_layer_is_that_of_torch(rows, inputs, outputs):
     torch.manual_seed(0)
     mine, x = layer(inputs, outputs), torch.randn(rows, inputs, dtype=torch.float64, requires_grad=True)

@@ -72,26 +72,37 @@ struct Output {
     Real* slope;
 };
 
+// The sum of some taps, times the rows that they see, for one vector of channels from c on. rows: what the first tap sees.
+template <class Real, class Width>
+INLINE Vector<Real> seen_by(int first, int end, const Real* rows, long row, const Real* weight, long channels, Vector<Real> bias, long c, Width width) {
+    Vector<Real> even = bias, odd{};  // two shorter sums side by side
+    for (int tap = first; tap < end; tap++)
+        (tap % 2 ? odd : even) += load(weight + tap * channels + c, width) * load(rows + tap * row + c, width);
+    return even + odd;
+}
+
+// Token by token, as rows lie in memory; each asks for the next one.
 template <int TAPS, class Real>
 static void forward(const Convolution<Real>& conv, Range range, long sequence, const Output<Real>& output) {
-    const long begin = conv.begins[sequence], length = conv.begins[sequence + 1] - begin;
-    const Rows<Real> x{conv.x + begin * conv.x_row + range.first, conv.x_row, length};
-    const long first = begin * output.row + range.first;
-    Real *to = output.y + first, *slope = output.slope ? output.slope + first : nullptr;
-    for (long from = 0; from < length; from += TILE) {
-        const long end = from + TILE < length ? from + TILE : length;
+    const long begin = conv.begins[sequence], length = conv.begins[sequence + 1] - begin, start = begin * output.row + range.first;
+    const Real *weight = conv.weight + range.first, *bias = conv.bias + range.first;
+    for (long t = 0; t < length; t++) {
+        const long seen = t + conv.ahead + 1 - TAPS;  // by the first tap; taps that would see what is before or after the sequence see nothing
+        const int first = (int)(seen < 0 ? -seen : 0), end = (int)(length - seen < TAPS ? length - seen : TAPS);
+        const Real* rows = conv.x + (begin + seen) * conv.x_row + range.first;
+        Real *to = output.y + start + t * output.row, *slope = output.slope ? output.slope + start + t * output.row : nullptr;
+        const bool inside = first == 0 && end == TAPS;
         each_vector<Real>(range.count, [&](long c, auto width) {
-            Window<TAPS, Real, decltype(width)> window(conv, x, range.first, c, from, width);
-            for (long t = from; t < end; t++) {
-                window.move(x.at(t + conv.ahead, c, width));
-                Vector<Real> sum = window.sum();
-                if (conv.activated) {
-                    Vector<Real> open = sigmoid(sum), opened = sum * open;
-                    if (slope) store(slope + t * output.row + c, slope_of(open, opened), width);
-                    sum = opened;
-                }
-                store(to + t * output.row + c, sum, width);
+            __builtin_prefetch(rows + TAPS * conv.x_row + c);
+            const Vector<Real> from = load(bias + c, width);
+            Vector<Real> sum = inside ? seen_by(0, TAPS, rows, conv.x_row, weight, conv.channels, from, c, width)
+                                      : seen_by(first, end, rows, conv.x_row, weight, conv.channels, from, c, width);
+            if (conv.activated) {
+                Vector<Real> open = sigmoid(sum), opened = sum * open;
+                if (slope) store(slope + c, slope_of(open, opened), width);
+                sum = opened;
             }
+            store(to + c, sum, width);
         });
     }
 }

@@ -53,7 +53,7 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
     for (long number = 0; number < threads; number++) {
         Scratch<Real> scratch(2 * BLOCK * f.inner);
         Real *opened = scratch.take(BLOCK * f.inner), *inside = scratch.take(BLOCK * f.inner);
-        Outer<Real> space(BLOCK, f.width, f.inner);
+        Outer<Real> space(BLOCK, f.width);
         Real *d_up = g.d_up + number * size, *d_down = g.d_down + number * size;
         Real *d_up_bias = g.d_up_bias + number * f.inner, *d_down_bias = g.d_down_bias + number * f.width;
         memset(d_up, 0, size * sizeof(Real));

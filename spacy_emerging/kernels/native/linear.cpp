@@ -28,7 +28,7 @@ static void outer(
     for (long number = 0; number < threads; number++) {
         const long first = number * share, count = columns - first < share ? columns - first : share;
         if (count <= 0) continue;
-        Outer<Real> space(DEPTH, rows, count);
+        Outer<Real> space(DEPTH, rows);
         for (long t = 0; t < tokens; t += DEPTH) {
             const long depth = tokens - t < DEPTH ? tokens - t : DEPTH;
             const Real *left_t = left + t * left_row, *right_t = right + t * right_row + first;

@@ -145,7 +145,7 @@ static void layer_backward(
     for (long number = 0; number < threads; number++) {
         Scratch<Real> scratch(ROWS * wide + padded<Real>(l.units));
         Real *found = scratch.take(ROWS * wide), *later = scratch.take(l.units);
-        Outer<Real> space(ROWS, l.width, wide);
+        Outer<Real> space(ROWS, l.width);
         Real *d_weight_own = d_weight + number * l.width * wide, *d_bias_own = d_bias + number * wide;
         memset(d_weight_own, 0, l.width * wide * sizeof(Real));
         memset(d_bias_own, 0, wide * sizeof(Real));

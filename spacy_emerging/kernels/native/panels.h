@@ -7,6 +7,8 @@
 template <class Real>
 constexpr long PANEL = 2 * LANES<Real>;  // columns
 constexpr long ROWS = 16 * STRIP;        // rows that go through all panels before the next ones
+constexpr long DEEP = 256;               // numbers of a column that go through before the next ones: so much of a panel stays in the nearest cache
+constexpr long SOON = 16;                // rows that are asked for ahead of those that are copied
 
 // One row of a panel, of which `width` numbers are there.
 template <class Real>
@@ -25,7 +27,10 @@ static void to_panels(long depth, long columns, const Real* from, long from_row,
     for (long j = 0; j < columns; j += PANEL<Real>) {
         Real* panel = to + j * depth;
         const long width = columns - j < PANEL<Real> ? columns - j : PANEL<Real>;
-        for (long k = 0; k < depth; k++) copy_row(from + k * from_row + j, panel + k * PANEL<Real>, width);
+        for (long k = 0; k < depth; k++) {
+            __builtin_prefetch(from + (k + SOON) * from_row + j);
+            copy_row(from + k * from_row + j, panel + k * PANEL<Real>, width);
+        }
     }
 }
 
@@ -43,21 +48,71 @@ constexpr size_t panel_numbers(long depth, long columns) {
     return (columns + PANEL<Real> - 1) / PANEL<Real> * PANEL<Real> * depth;
 }
 
+// COUNT rows times `depth` rows of a panel, plus a bias if there is one, to c or added to it. What is written last is asked for first.
+// a: any strides. first, second: how many columns of the panel's two vectors there are.
+template <bool ADD, int COUNT, class Real, class Width>
+INLINE void tile_of_panel(
+    long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row, Width first, Width second) {
+    constexpr int lanes = LANES<Real>;
+    for (int i = 0; i < COUNT; i++) {
+        __builtin_prefetch(c + i * c_row, 1);
+        __builtin_prefetch(c + i * c_row + PANEL<Real> - 1, 1);  // they may lie in two lines of the cache
+    }
+    const Vector<Real> start[2] = {bias ? load(bias, first) : Vector<Real>{}, bias ? load(bias + lanes, second) : Vector<Real>{}};
+    Vector<Real> sums[COUNT][2];
+    for (int i = 0; i < COUNT; i++) sums[i][0] = start[0], sums[i][1] = start[1];
+    for (long k = 0; k < depth; k++) {
+        const Vector<Real> left = load(panel + k * PANEL<Real>, Whole{}), right = load(panel + k * PANEL<Real> + lanes, Whole{});
+        for (int i = 0; i < COUNT; i++) {
+            const Real factor = a[i * a_row + k * a_column];
+            sums[i][0] += factor * left, sums[i][1] += factor * right;
+        }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        Real* row = c + i * c_row;
+        store(row, ADD ? load(row, first) + sums[i][0] : sums[i][0], first);
+        store(row + lanes, ADD ? load(row + lanes, second) + sums[i][1] : sums[i][1], second);
+    }
+}
+
+template <bool ADD, int COUNT, class Real>
+INLINE void tile_of_panel(
+    long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row, long width) {
+    if (width >= PANEL<Real>)
+        return tile_of_panel<ADD, COUNT>(depth, a, a_row, a_column, panel, bias, c, c_row, Whole{}, Whole{});
+    const int first = (int)(width < LANES<Real> ? width : LANES<Real>);
+    tile_of_panel<ADD, COUNT>(depth, a, a_row, a_column, panel, bias, c, c_row, Part{first}, Part{(int)width - first});
+}
+
+// The same of any number of rows.
+template <bool ADD, class Real>
+INLINE void by_panel(
+    long count, long width, long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row) {
+    for (; count >= STRIP; count -= STRIP, a += STRIP * a_row, c += STRIP * c_row)
+        tile_of_panel<ADD, STRIP>(depth, a, a_row, a_column, panel, bias, c, c_row, width);
+    switch (count) {
+        case 5: tile_of_panel<ADD, 5>(depth, a, a_row, a_column, panel, bias, c, c_row, width); break;
+        case 4: tile_of_panel<ADD, 4>(depth, a, a_row, a_column, panel, bias, c, c_row, width); break;
+        case 3: tile_of_panel<ADD, 3>(depth, a, a_row, a_column, panel, bias, c, c_row, width); break;
+        case 2: tile_of_panel<ADD, 2>(depth, a, a_row, a_column, panel, bias, c, c_row, width); break;
+        case 1: tile_of_panel<ADD, 1>(depth, a, a_row, a_column, panel, bias, c, c_row, width); break;
+    }
+}
+
 // Up to ROWS rows (count, depth) x panels to (count, columns), plus a bias if there is one, or plus what is there already.
 template <class Real>
 static void rows_by_panels(
     long count, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long y_row,
     bool add = false) {
-    for (long j = 0; j < columns; j += PANEL<Real>) {
-        const int width = (int)(columns - j < PANEL<Real> ? columns - j : PANEL<Real>);
-        const Real* panel = panels + j * depth;
-        if (bias)
-            for (long i = 0; i < count; i++) copy_row(bias + j, y + i * y_row + j, width);
-        if (bias || add)
-            product<true>((int)count, width, (int)depth, x, x_row, 1, panel, PANEL<Real>, y + j, y_row);
-        else
-            product<false>((int)count, width, (int)depth, x, x_row, 1, panel, PANEL<Real>, y + j, y_row);
-    }
+    for (long k = 0; k < depth; k += DEEP)
+        for (long j = 0; j < columns; j += PANEL<Real>) {
+            const long now = depth - k < DEEP ? depth - k : DEEP;
+            const Real* panel = panels + j * depth + k * PANEL<Real>;
+            if (k || add)
+                by_panel<true, Real>(count, columns - j, now, x + k, x_row, 1, panel, nullptr, y + j, y_row);
+            else
+                by_panel<false>(count, columns - j, now, x + k, x_row, 1, panel, bias ? bias + j : nullptr, y + j, y_row);
+        }
 }
 
 template <class Real>
@@ -72,12 +127,10 @@ static void add_rows(long rows, long width, const Real* from, long from_row, Rea
 template <class Real>
 struct Outer {
     Scratch<Real> scratch;
-    Real *strips, *panels;
+    Real *strips, *panel;
 
-    Outer(long depth, long rows, long columns)
-        : scratch(panel_numbers<Real>(depth, columns) + (rows + STRIP) * depth),
-          strips(scratch.take((rows + STRIP) * depth)),
-          panels(scratch.take(panel_numbers<Real>(depth, columns))) {}
+    Outer(long depth, long rows)
+        : scratch((rows + STRIP + PANEL<Real>) * depth), strips(scratch.take((rows + STRIP) * depth)), panel(scratch.take(0)) {}
 };
 
 // Adds left^T right, (depth, rows) and (depth, columns), to (rows, columns). The narrower one should go first: it is laid out more slowly.
@@ -85,19 +138,28 @@ template <class Real>
 static void add_outer(
     const Outer<Real>& space, long depth, long rows, long columns, const Real* left, long left_row, const Real* right, long right_row,
     Real* found, long found_row) {
-    to_panels(depth, columns, right, right_row, space.panels);
     for (long i = 0; i < rows; i += STRIP) {
         Real* strip = space.strips + i * depth;
         if (rows - i >= STRIP)  // a number of bytes that the compiler knows
-            for (long k = 0; k < depth; k++) memcpy(strip + k * STRIP, left + k * left_row + i, STRIP * sizeof(Real));
+            for (long k = 0; k < depth; k++) {
+                __builtin_prefetch(left + (k + SOON) * left_row + i);
+                memcpy(strip + k * STRIP, left + k * left_row + i, STRIP * sizeof(Real));
+            }
         else
             for (long k = 0; k < depth; k++) memcpy(strip + k * STRIP, left + k * left_row + i, (rows - i) * sizeof(Real));
     }
     for (long j = 0; j < columns; j += PANEL<Real>) {
-        const int width = (int)(columns - j < PANEL<Real> ? columns - j : PANEL<Real>);
-        for (long i = 0; i < rows; i += STRIP)
-            product<true>(
-                (int)(rows - i < STRIP ? rows - i : STRIP), width, (int)depth, space.strips + i * depth, 1, STRIP, space.panels + j * depth,
-                PANEL<Real>, found + i * found_row + j, found_row);
+        const long width = columns - j < PANEL<Real> ? columns - j : PANEL<Real>;
+        to_panels(depth, width, right + j, right_row, space.panel);
+        const long share = depth * STRIP / rows + 1;  // rows of the next panel that are asked for with each strip
+        for (long i = 0, next = 0; i < rows; i += STRIP, next += share) {
+            for (long k = next; k < next + share && k < depth; k++) {
+                __builtin_prefetch(right + k * right_row + j + PANEL<Real>);
+                __builtin_prefetch(right + k * right_row + j + 2 * PANEL<Real> - 1);
+            }
+            by_panel<true, Real>(
+                rows - i < STRIP ? rows - i : STRIP, width, depth, space.strips + i * depth, 1, STRIP, space.panel, nullptr,
+                found + i * found_row + j, found_row);
+        }
     }
 }
