@@ -20,11 +20,12 @@ from .agreement import Agreement
 from .corpora import hint, refuse_stock_cuts, sample_docs
 from .extensions import ensure_extensions
 from .gold import GoldCache, start_ids
-from .labels import LabelIndex, checked_labels, fields_of
+from .labels import LabelIndex, fields_of
 from .model import DocGold, DocPrediction, Request, Unit, initialize_model
 from .repairs import RepairLog
 from .saving import CheckedPipe
 from .task import Decision, Task, checked
+from .vocabulary import collected_labels, given_labels
 
 LINEARIZATION = "linearization"
 """Key in the cfg of what the linearization was when the labels were collected."""
@@ -128,7 +129,9 @@ class Labeler(CheckedPipe):
         validate_get_examples(get_examples, "Labeler.initialize")
         sample = sample_docs(self.name, get_examples)
         refuse_stock_cuts(nlp, self.name, self.task.lost_by_as_doc)
-        self._set_labels(self._given_labels(labels) if labels is not None else self._collected_labels(get_examples))
+        self._set_labels(
+            collected_labels(self.task, get_examples, self.cfg["labels"]) if labels is None else given_labels(self.name, self.task, labels)
+        )
         empty = [field for field, found in self.cfg["labels"].items() if not found]
         if empty or not self.cfg["labels"]:
             raise LabelError(
@@ -136,37 +139,6 @@ class Labeler(CheckedPipe):
                 f"annotated for this component{hint(self.task.lost_by_as_doc)}, add labels with add_label, or pass initialize(labels=...)."
             )
         initialize_model(self.model, sample, fields_of(self.task.linearization, self.cfg["labels"]), self.task.cuts_sentences)
-
-    def _given_labels(self, labels: dict[str, list[str]] | list[str]) -> dict[str, list[str]]:
-        if isinstance(labels, dict):
-            self.task.prepare(labels)
-            missing = [field for field in self.task.fields if field not in labels]
-            if missing:
-                raise LabelError(
-                    f"{self.name}: initialize(labels=...) lacks the field '{missing[0]}'; it needs {', '.join(self.task.fields)}."
-                )
-            return {field: checked_labels(self.name, field, labels[field]) for field in self.task.fields}
-        if len(self.task.fields) != 1:
-            raise LabelError(
-                f"{self.name}: initialize(labels=...) needs a table with the fields {', '.join(self.task.fields)}, not a list."
-            )
-        vocabulary: dict[str, list[str]] = {}
-        for label in checked_labels(self.name, self.task.fields[0], labels):
-            vocabulary = self.task.with_label(vocabulary, label)
-        return vocabulary
-
-    def _collected_labels(self, get_examples: Callable[[], Iterable[Example]]) -> dict[str, list[str]]:
-        for example in get_examples():
-            self.task.read(example)
-        seen: dict[str, set[str]] = {field: set(self.cfg["labels"].get(field, ())) for field in self.task.fields}
-        for example in get_examples():
-            on_reference = Example(example.reference, example.reference)
-            for unit in self.task.gold(on_reference).labels:
-                for labels in unit:
-                    for field, label in zip(self.task.fields, labels, strict=True):
-                        if label is not None:
-                            seen[field].add(label)
-        return self.task.vocabulary(seen)
 
     def update(
         self,
