@@ -12,9 +12,12 @@ from importlib.util import find_spec  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 from thinc.api import fix_random_seed, require_cpu, require_gpu  # noqa: E402
 
 torch.set_num_threads(1)
+settings.register_profile("untimed", deadline=None)  # tests say nothing about time, so hypothesis must not either
+settings.load_profile("untimed")
 
 HAS_CUDA = torch.cuda.is_available() and find_spec("cupy") is not None
 

@@ -7,7 +7,7 @@ import itertools
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_emerging.structures import ConstituencyTree, DependencyGraph, DependencyTree, Segments, Spans, StructureError
@@ -159,7 +159,6 @@ def constituency_trees(draw: st.DrawFn) -> ConstituencyTree:
     return ConstituencyTree(n, spans)
 
 
-@settings(deadline=None)
 @given(tree=constituency_trees())
 def test_brackets_give_back_every_tree(tree: ConstituencyTree) -> None:
     assert ConstituencyTree.from_brackets(tree.to_brackets()) == tree

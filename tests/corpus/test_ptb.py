@@ -163,7 +163,7 @@ def laid_out(tree, words, spans):
     spans[at] = (tree[0], start, len(words))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(trees, min_size=1, max_size=2))
 def test_any_trees_are_read_as_they_were_written(tmp_path_factory, sentences):
     vocab = Vocab()
@@ -179,7 +179,7 @@ def test_any_trees_are_read_as_they_were_written(tmp_path_factory, sentences):
     assert [kept(doc) for doc in read_ptb(path, vocab, n_sents=1)] == [kept(doc) for doc in docs]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(r"\/*-LRSCB[}a_#", min_size=1, max_size=8), min_size=1, max_size=5))
 def test_whatever_words_a_file_holds_are_written_as_they_were_read(tmp_path_factory, words):
     """Given words with escapes, names of brackets and parts of these: what is read once is read again after writing."""

@@ -94,7 +94,7 @@ def test_words_instead_of_characters_are_refused() -> None:
 # Words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(st.sampled_from("Anliv .\n\t\u3000我\u0301") | st.characters(exclude_categories=["Cs"]), max_size=40))
 @pytest.mark.parametrize("id", ["segmenter", "segmenter-blanks"])
 def test_the_text_stays_as_it_is(learned: Learned, case_named, id: str, text: str) -> None:
