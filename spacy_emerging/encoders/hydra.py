@@ -20,10 +20,11 @@ from ..kernels import native
 from ..kernels.backend import choose
 from ..kernels.convolution import centred_convolution, convolution_of_sequences
 from ..kernels.linear import linear, project
+from ..kernels.looped_mixer import looped_block, looped_mix
 from ..kernels.norm import norm_then_gate
-from ..kernels.quantized import QuantizedLinear
+from ..kernels.quantized import QuantizedLinear, is_quantized
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
-from ..kernels.quasiseparable_mixer import Parameters, quasiseparable_mixer
+from ..kernels.quasiseparable_mixer import Parameters, QuasiseparableMixer
 from ..kernels.ssd import ssd_segment
 from ..kernels.ssd_loops import SSDSizes, Streams, ssd_forward
 from .mamba_layers import SSDShape, step_biases
@@ -70,7 +71,7 @@ class Mixer(nn.Module):
         """(T, D) to (T, D)."""
         projected = project(tokens, self.in_proj)
         if choose(self.backend, "mamba_ssm", projected, self.training) == "torch":
-            mixed_by_loops = self._by_loops(projected, layout)
+            mixed_by_loops = looped_mix(self._looped, projected, self._parameters_of_looped, layout.begins)
             if mixed_by_loops is not None:
                 return project(mixed_by_loops, self.out_proj)
         gate, mixed, dt = self._split(projected, self.shape.inner, self.shape.channels)
@@ -79,12 +80,22 @@ class Mixer(nn.Module):
         y = self._mixed(mixed, layout.pad(functional.softplus(dt + self.dt_bias.repeat(2))), layout)
         return project(norm_then_gate(layout.unpad(y), gate, self.norm.weight), self.out_proj)
 
-    def _by_loops(self, projected: Tensor, layout: Layout) -> Tensor | None:
-        """What goes into the out-projection, (T, inner), by compiled loops; None where they do not run."""
-        conv, shape = self.conv1d, self.shape
-        parameters = Parameters(conv.weight.squeeze(1), conv.bias, self.dt_bias, self.A_log, self.fc_D.weight, self.D, self.norm.weight)
-        sizes = SSDSizes(shape.heads, shape.head_width, shape.state_width, self.chunk)
-        return quasiseparable_mixer(projected, parameters, layout.begins, sizes)
+    def block(self, norm: RMSNorm, tokens: Tensor, layout: Layout) -> Tensor | None:
+        """The mixer behind a norm, (T, D) to (T, D), in one step of the graph; None where the loops do not run or are not the fastest."""
+        if is_quantized(self) or choose(self.backend, "mamba_ssm", tokens, self.training) == "cuda":
+            return None
+        weights = norm.weight, self.in_proj.weight, self.out_proj.weight
+        return looped_block(self._looped, tokens, *weights, self._parameters_of_looped, layout.begins)
+
+    @property
+    def _looped(self) -> QuasiseparableMixer:
+        shape = self.shape
+        return QuasiseparableMixer(SSDSizes(shape.heads, shape.head_width, shape.state_width, self.chunk))
+
+    @property
+    def _parameters_of_looped(self) -> Parameters:
+        conv = self.conv1d
+        return Parameters(conv.weight.squeeze(1), conv.bias, self.dt_bias, self.A_log, self.fc_D.weight, self.D, self.norm.weight)
 
     def _mixed(self, mixed: Tensor, dt: Tensor, layout: Layout) -> Tensor:
         """x, B and C (B, L, channels) and dt of both sides (B, L, 2 H) to (B, L, inner)."""
@@ -173,7 +184,8 @@ class Layer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        return tokens + self.dropout(self.mixer(self.norm(tokens), layout))
+        added = self.mixer.block(self.norm, tokens, layout)
+        return tokens + self.dropout(self.mixer(self.norm(tokens), layout) if added is None else added)
 
     def stages(self) -> list[Stage]:
         """The layer over segments: first what comes from after every token, which is kept beside it, then all else."""

@@ -20,7 +20,7 @@ from ..errors import check_whole
 from ..kernels.convolution import convolution_of_sequences
 from ..kernels.linear import linear, project
 from ..kernels.quantized import QuantizedLinear
-from ..kernels.selective_mixer import Parameters, selective_mixer, selective_mixer_segment
+from ..kernels.selective_mixer import Parameters, SelectiveMixer, selective_mixer_segment
 from ..kernels.selective_scan import selective_scan, selective_scan_cuda, selective_scan_segment
 from ..kernels.selective_scan_loops import Parameters as ScanParameters
 from ..kernels.selective_scan_loops import selective_scan_of_sequences
@@ -82,12 +82,22 @@ class SelectiveScan(Scan):
         x, gate = projected.chunk(2, -1)
         return gate, (x,)
 
+    @property
+    def looped(self) -> SelectiveMixer:
+        """See Scan."""
+        return SelectiveMixer()
+
+    def parameters_of(self, mixer: Mixer) -> Parameters:
+        """See Scan."""
+        conv, steps = mixer.conv1d, mixer.dt_proj
+        return Parameters(conv.weight.squeeze(1), conv.bias, mixer.x_proj.weight, steps.weight, steps.bias, mixer.A_log, mixer.D)
+
     def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
         """See Scan."""
         conv, steps = mixer.conv1d, mixer.dt_proj
         of_convolution = conv.weight.squeeze(1), conv.bias
         if not isinstance(mixer.x_proj, QuantizedLinear):
-            return selective_mixer(projected, _parameters(mixer), layout.begins)
+            return super().by_loops(mixer, projected, layout)
         gate, (x,) = self.split(projected)
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         convolved = convolution_of_sequences(x, *of_convolution, layout.begins)
@@ -100,7 +110,7 @@ class SelectiveScan(Scan):
         """See Scan."""
         if isinstance(mixer.x_proj, QuantizedLinear):
             return None
-        done = selective_mixer_segment(projected, _parameters(mixer), layout.begins, carried.get(name))
+        done = selective_mixer_segment(projected, self.parameters_of(mixer), layout.begins, carried.get(name))
         if done is None:
             return None
         mixed, carried[name] = done
@@ -135,11 +145,6 @@ class SelectiveScan(Scan):
         dt = functional.softplus(linear(dt, mixer.dt_proj.weight) + mixer.dt_proj.bias)  # the sum is in float32, whatever autocast says
         size = x.shape[:2]
         return dt.unflatten(0, size), b.unflatten(0, size), c.unflatten(0, size)
-
-
-def _parameters(mixer: Mixer) -> Parameters:
-    conv, steps = mixer.conv1d, mixer.dt_proj
-    return Parameters(conv.weight.squeeze(1), conv.bias, mixer.x_proj.weight, steps.weight, steps.bias, mixer.A_log, mixer.D)
 
 
 class Mamba(MambaStack):

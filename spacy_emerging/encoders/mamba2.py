@@ -17,7 +17,7 @@ from ..bridge.layout import Carried, Layout
 from ..errors import check_whole, largest_divisor
 from ..kernels.ssd import ssd, ssd_cuda, ssd_segment
 from ..kernels.ssd_loops import SSDSizes
-from ..kernels.ssd_mixer import Parameters, ssd_mixer, ssd_mixer_segment
+from ..kernels.ssd_mixer import Parameters, SSDMixer, ssd_mixer_segment
 from .mamba_layers import DIRECTIONS, LAYERS, MambaStack, Scan, SSDShape, step_biases
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -67,13 +67,19 @@ class SSDScan(Scan):
         gate, *streams = projected.split([self.shape.inner, self.shape.channels, self.shape.heads], -1)
         return gate, tuple(streams)
 
-    def by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout) -> Tensor | None:
+    @property
+    def looped(self) -> SSDMixer:
         """See Scan."""
-        return ssd_mixer(projected, _parameters(mixer), layout.begins, self._sizes)
+        return SSDMixer(self._sizes)
+
+    def parameters_of(self, mixer: Mixer) -> Parameters:
+        """See Scan."""
+        conv = mixer.conv1d
+        return Parameters(conv.weight.squeeze(1), conv.bias, mixer.dt_bias, mixer.A_log, mixer.D, mixer.norm.weight)
 
     def segment_by_loops(self, mixer: Mixer, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
         """See Scan."""
-        done = ssd_mixer_segment(projected, _parameters(mixer), layout.begins, self._sizes, carried.get(name))
+        done = ssd_mixer_segment(projected, self.parameters_of(mixer), layout.begins, self._sizes, carried.get(name))
         if done is None:
             return None
         mixed, carried[name] = done
@@ -109,11 +115,6 @@ class SSDScan(Scan):
     def _split(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, b, c = mixed.split([self.shape.inner, self.shape.state_width, self.shape.state_width], -1)
         return x.unflatten(-1, (self.shape.heads, self.shape.head_width)), b, c
-
-
-def _parameters(mixer: Mixer) -> Parameters:
-    conv = mixer.conv1d
-    return Parameters(conv.weight.squeeze(1), conv.bias, mixer.dt_bias, mixer.A_log, mixer.D, mixer.norm.weight)
 
 
 class Mamba2(MambaStack):

@@ -16,6 +16,8 @@ from ..bridge.segments import AHEAD, BOTH, Stage, token_wise
 from ..kernels.backend import choose
 from ..kernels.convolution import causal_convolution, causal_convolution_cuda, convolution_segment, kernel_fits
 from ..kernels.linear import linear, project
+from ..kernels.looped_mixer import LoopedMixer, looped_block, looped_mix
+from ..kernels.quantized import is_quantized
 from .parts import DepthwiseWeights, RMSNorm
 
 DIRECTIONS: tuple[str, ...] = ("concat", "add", "forward")
@@ -52,9 +54,28 @@ class Scan(nn.Module):
         """What the in-projection gives, (T, ...), to the gate z (T, inner) and the streams (T, ...) that are scanned."""
         raise NotImplementedError
 
+    @property
+    def looped(self) -> LoopedMixer:
+        """Both passes of a mixer by compiled loops."""
+        raise NotImplementedError
+
+    def parameters_of(self, mixer: Any) -> Sequence[Tensor]:
+        """Those of a mixer but its projections, as its loops take them."""
+        raise NotImplementedError
+
+    def block(self, norm: RMSNorm, mixer: Any, tokens: Tensor, layout: Layout) -> Tensor | None:
+        """What one mixer makes of (T, D) between a norm and the residual stream, (T, D), in one step of the graph.
+
+        None where the loops do not run or are not the fastest: then the parts do it, one after the other.
+        """
+        if layout.carried is not None or is_quantized(mixer) or self._on_kernels("mamba_ssm", tokens):
+            return None
+        weights = norm.weight, mixer.in_proj.weight, mixer.out_proj.weight
+        return looped_block(self.looped, tokens, *weights, self.parameters_of(mixer), layout.begins)
+
     def by_loops(self, mixer: Any, projected: Tensor, layout: Layout) -> Tensor | None:
         """`mix` of one mixer by compiled loops; None where they do not run."""
-        raise NotImplementedError
+        return looped_mix(self.looped, projected, self.parameters_of(mixer), layout.begins)
 
     def segment_by_loops(self, mixer: Any, projected: Tensor, layout: Layout, carried: Carried, name: str) -> Tensor | None:
         """The same for a segment, whose states are carried under this name."""
@@ -156,8 +177,11 @@ class ForwardLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         mixer = self.forward_mixer
-        (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
-        return tokens + self.dropout(project(mixed, mixer.out_proj))
+        added = self.scan.block(self.norm, mixer, tokens, layout)
+        if added is None:
+            (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
+            added = project(mixed, mixer.out_proj)
+        return tokens + self.dropout(added)
 
     def stage(self) -> Stage:
         """The layer over segments."""
@@ -222,13 +246,14 @@ class ConcatLayer(nn.Module):
 
     def _mixed(self, left: Tensor, right: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
         """Both directions' (T, D / 2), each in its own order, to the same."""
-        mixers = [self.forward_mixer, self.backward_mixer]
-        normed = (self.forward_norm(left), self.backward_norm(right))
-        projected = [project(x, mixer.in_proj) for mixer, x in zip(mixers, normed, strict=True)]
-        left_mixed, right_mixed = self.scan.mix(mixers, projected, layout)
-        left = left + self.dropout(project(left_mixed, self.forward_mixer.out_proj))
-        right = right + self.dropout(project(right_mixed, self.backward_mixer.out_proj))
-        return left, right
+        norms, mixers = (self.forward_norm, self.backward_norm), (self.forward_mixer, self.backward_mixer)
+        blocks = [self.scan.block(norm, mixer, x, layout) for norm, mixer, x in zip(norms, mixers, (left, right), strict=True)]
+        added = [each for each in blocks if each is not None]
+        if not added:
+            projected = [project(norm(x), mixer.in_proj) for norm, mixer, x in zip(norms, mixers, (left, right), strict=True)]
+            mixed = self.scan.mix(mixers, projected, layout)
+            added = [project(each, mixer.out_proj) for mixer, each in zip(mixers, mixed, strict=True)]
+        return left + self.dropout(added[0]), right + self.dropout(added[1])
 
 
 LAYERS = {"concat": ConcatLayer, "add": AddLayer, "forward": ForwardLayer}

@@ -54,9 +54,9 @@ class _Linear(torch.autograd.Function):
         return grad_x, *linear_outer(grad, x, summed=ctx.has_bias)
 
 
-def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(T, I), columns of something wider perhaps, to (T, O). weight: (O, I), contiguous."""
-    y = x.new_empty(len(x), len(weight))
+def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
+    """(T, I), columns of something wider perhaps, to (T, O), `into` an array if there is one. weight: (O, I), contiguous."""
+    y = x.new_empty(len(x), len(weight)) if into is None else into
     native.run("linear_forward", x, weight, bias, y, x.stride(0), *_sizes(x, weight))
     return y
 

@@ -118,10 +118,10 @@ def _in_rows(x: Tensor) -> Tensor:
     return x if x.stride(1) == 1 else x.contiguous()
 
 
-def norm_forward(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int) -> tuple[Tensor, Tensor]:
-    """(T, D) to (T, D), and the scales (T,) of its rows. x, gate: columns of something wider perhaps."""
+def norm_forward(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int, into: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(T, D) to (T, D), `into` an array if there is one, and the scales (T,) of its rows. x, gate: columns of something wider perhaps."""
     rows, width = x.shape
-    y, scales = x.new_empty(rows, width), x.new_empty(rows)
+    y, scales = x.new_empty(rows, width) if into is None else into, x.new_empty(rows)
     native.run("norm_forward", x, gate, weight, y, scales, kind, x.stride(0), _row(gate), rows, width, EPSILON)
     return y, scales
 

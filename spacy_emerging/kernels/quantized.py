@@ -105,6 +105,11 @@ class QuantizedLinear(nn.Module):
         super()._load_from_state_dict(*arguments)
 
 
+def is_quantized(module: nn.Module) -> bool:
+    """Whether any layer of a module is."""
+    return any(isinstance(each, QuantizedLinear) for each in module.modules())
+
+
 def rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
     """(N, I) to whole numbers of -127 to 127, still float, and the scale of each row (N, 1): rows = numbers * scale, nearly."""
     scale = rows.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(torch.float32).tiny * LARGEST).div_(LARGEST)

@@ -1,4 +1,4 @@
-"""Convolution, quasiseparable mixer and gated norm of Hydra in one step of the graph, by compiled loops (see `native`).
+"""Convolution, quasiseparable mixer and gated norm of Hydra by compiled loops (see `native`).
 
 The same as `centred_convolution`, `silu`, `quasiseparable` and `norm_then_gate` one after the other, without padding and without a copy of
 anything. Each side is a state space duality, read from the token beside. Each sequence goes through all of it before the next one, as in
@@ -7,16 +7,18 @@ anything. Each side is a state space duality, read from the token beside. Each s
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
-from .convolution import convolution_backward, convolution_forward, mixer_usable
-from .norm import EPSILON, GATE_AFTER, exact, norm_backward, norm_forward
+from .convolution import convolution_backward, convolution_forward
+from .looped_mixer import Kept, LoopedMixer
+from .norm import EPSILON, GATE_AFTER, norm_backward, norm_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 SIDES = (1, -1)
@@ -35,44 +37,33 @@ class Parameters(NamedTuple):
     norm_weight: Tensor
 
 
-def quasiseparable_mixer(projected: Tensor, parameters: Parameters, begins: Tensor, sizes: SSDSizes) -> Tensor | None:
-    """What the in-projection gives, (T, 2 inner + 4 N + 2 H): z, x, B and C of either side, dt of either side; to (T, inner).
+@dataclass(frozen=True)
+class QuasiseparableMixer(LoopedMixer):
+    """What is projected is z, x, B and C of either side, and dt of either side, (T, 2 inner + 4 N + 2 H)."""
 
-    begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
-    Computed in at least float32. None where the compiled loops do not run.
-    """
-    if not mixer_usable(projected, parameters):
-        return None
-    return _Mixer.apply(exact(projected), *parameters, begins, sizes, torch.is_grad_enabled())
+    sizes: SSDSizes
 
-
-class _Mixer(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
-        parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
-        projected = projected.contiguous()
-        steps = _split(projected, sizes)[2]
-        dt = functional.softplus(steps + parameters.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
-        problem = MixerProblem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
+    def forward(self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, wanted: bool) -> tuple[Tensor, Kept]:
+        """See LoopedMixer."""
+        given = Parameters(*parameters)
+        steps = _split(projected, self.sizes)[2]
+        dt = functional.softplus(steps + given.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
+        problem = MixerProblem(projected, given, dt, -given.log_rate.exp(), begins, self.sizes)
         found = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
-        if wanted:
-            ctx.sizes = sizes
-            ctx.save_for_backward(projected, *parameters, dt, problem.rate, begins, found.diagonal, found.y, found.scale, found.states)
-        return found.normed
+        return found.normed, (dt, problem.rate, found.diagonal, found.y, found.scale, found.states)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        projected, *saved = ctx.saved_tensors
-        parameters, (dt, rate, begins, diagonal, y, scale, states) = Parameters(*saved[:7]), saved[7:]
-        problem = MixerProblem(projected, parameters, dt, rate, begins, ctx.sizes)
-        into = torch.empty_like(projected)
+    def backward(
+        self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, kept: Kept, grad: Tensor, found: Tensor
+    ) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        given, (dt, rate, *rest) = Parameters(*parameters), kept
+        problem = MixerProblem(projected, given, dt, rate, begins, self.sizes)
         back = _backward if enough_sequences(begins) else _backward_in_stages
-        found = back(problem, _Forward(grad, diagonal, y, scale, states), grad.contiguous(), into)
-        steps, grad_steps = _split(projected, ctx.sizes)[2], _split(into, ctx.sizes)[2]
-        torch.mul(found.step_bias.transpose(0, 1).flatten(1), torch.sigmoid(steps + parameters.step_bias.repeat(2)), out=grad_steps)
+        gradients = back(problem, _Forward(grad, *rest), grad, found)
+        steps, grad_steps = _split(projected, self.sizes)[2], _split(found, self.sizes)[2]
+        torch.mul(gradients.step_bias.transpose(0, 1).flatten(1), torch.sigmoid(steps + given.step_bias.repeat(2)), out=grad_steps)
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
-        return into, *found._replace(step_bias=by_bias, log_rate=found.log_rate * rate), None, None, None
+        return gradients._replace(step_bias=by_bias, log_rate=gradients.log_rate * rate)
 
 
 class _Forward(NamedTuple):

@@ -1,4 +1,4 @@
-"""Convolution, what is selected, scan and gate of Mamba in one step of the graph, by compiled loops (see `native`).
+"""Convolution, what is selected, scan and gate of Mamba by compiled loops (see `native`).
 
 The same as `causal_convolution`, `silu`, a linear layer and `selective_scan_of_sequences` one after the other, without a copy of anything:
 each loop reads its columns of what the in-projection gives, and the backward pass writes their gradients into one array.
@@ -6,15 +6,15 @@ each loop reads its columns of what the in-projection gives, and the backward pa
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from . import native
 from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
 from .linear_loops import linear_back, linear_forward, linear_outer
+from .looped_mixer import Kept, LoopedMixer
 from .norm import exact
 from .selective_scan_loops import Parameters as ScanParameters
 from .selective_scan_loops import scan_backward, scan_forward, states_of
@@ -33,21 +33,10 @@ class Parameters(NamedTuple):
     skip: Tensor
 
 
-def selective_mixer(projected: Tensor, parameters: Parameters, begins: Tensor) -> Tensor | None:
-    """What the in-projection gives, (T, 2 D): x and the gate; to (T, D), what goes into the out-projection.
-
-    begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
-    Computed in at least float32, whatever autocast says. None where the compiled loops do not run.
-    """
-    if not mixer_usable(projected, parameters):
-        return None
-    return _Mixer.apply(exact(projected), *parameters, begins, torch.is_grad_enabled())
-
-
 def selective_mixer_segment(
     projected: Tensor, parameters: Parameters, begins: Tensor, before: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
-    """`selective_mixer` of a segment of one longer sequence, and what the next segment needs to know. Without gradients.
+    """The mixer over a segment of one longer sequence, and what the next segment needs to know. Without gradients.
 
     before: the same, as the call for the segment before returned it; None at the start.
     """
@@ -65,38 +54,33 @@ def selective_mixer_segment(
     return y, (seen, end)
 
 
-class _Mixer(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
-        parameters, (begins, wanted) = Parameters(*(parameter.contiguous() for parameter in rest[:-2])), rest[-2:]
-        projected = projected.contiguous()
+class SelectiveMixer(LoopedMixer):
+    """What is projected is x and the gate, (T, 2 D)."""
+
+    def forward(self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, wanted: bool) -> tuple[Tensor, Kept]:
+        """See LoopedMixer."""
+        given = Parameters(*(parameter.contiguous() for parameter in parameters))
         x, gate = projected.chunk(2, -1)
         convolved = projected.new_empty(x.shape) if wanted else native.workspace("convolved", projected, *x.shape)
-        convolution_forward(x, parameters.conv_weight, parameters.conv_bias, begins, ahead=0, activated=True, into=convolved)
-        selected = linear_forward(convolved, parameters.select_weight)
-        scan = _of_scan(parameters)
+        convolution_forward(x, given.conv_weight, given.conv_bias, begins, ahead=0, activated=True, into=convolved)
+        selected, scan = linear_forward(convolved, given.select_weight), _of_scan(given)
         y, kept = scan_forward(convolved, gate, selected, scan, begins, keep=wanted)
-        if wanted:
-            ctx.save_for_backward(projected, *parameters, begins, convolved, selected, scan.rate, kept)
-        return y
+        return y, (convolved, selected, scan.rate, kept)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        projected, *rest, begins, convolved, selected, rate, kept = ctx.saved_tensors
-        parameters, scan = Parameters(*rest), _of_scan(Parameters(*rest), rate)
-        (x, gate), grad_projected = projected.chunk(2, -1), torch.empty_like(projected)
-        grad_x, grad_gate = grad_projected.chunk(2, -1)
-        into = native.workspace("gradient of what was convolved", convolved, *convolved.shape)
+    def backward(
+        self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, kept: Kept, grad: Tensor, found: Tensor
+    ) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        given, (convolved, selected, rate, states) = Parameters(*(parameter.contiguous() for parameter in parameters)), kept
+        (x, gate), (grad_x, grad_gate) = projected.chunk(2, -1), found.chunk(2, -1)
+        into, scan = native.workspace("gradient of what was convolved", convolved, *convolved.shape), _of_scan(given, rate)
         grad_selected, *of_steps, grad_rate, grad_skip = scan_backward(
-            convolved, gate, selected, scan, begins, kept, grad.contiguous(), into, grad_gate
+            convolved, gate, selected, scan, begins, states, grad, into, grad_gate
         )
-        linear_back(grad_selected, parameters.select_weight, into, add=True)
+        linear_back(grad_selected, given.select_weight, into, add=True)
         grad_select, _ = linear_outer(grad_selected, convolved, summed=False)
-        of_convolution = convolution_backward(
-            x, parameters.conv_weight, parameters.conv_bias, begins, into, grad_x, ahead=0, activated=True
-        )
-        return grad_projected, *of_convolution, grad_select, *of_steps, grad_rate * rate, grad_skip, None, None
+        of_convolution = convolution_backward(x, given.conv_weight, given.conv_bias, begins, into, grad_x, ahead=0, activated=True)
+        return *of_convolution, grad_select, *of_steps, grad_rate * rate, grad_skip
 
 
 def _of_scan(parameters: Parameters, rate: Tensor | None = None) -> ScanParameters:

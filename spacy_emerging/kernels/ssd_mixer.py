@@ -1,4 +1,4 @@
-"""Convolution, state space duality and gated norm of Mamba-2 in one step of the graph, by compiled loops (see `native`).
+"""Convolution, state space duality and gated norm of Mamba-2 by compiled loops (see `native`).
 
 The same as `causal_convolution`, `silu`, `ssd` and `gated_rms_norm` one after the other, without padding, and without a copy of anything:
 loops read their columns of what the in-projection gives, and the backward pass writes their gradients into one array. Each sequence goes
@@ -7,15 +7,17 @@ through all of it before the next one, so that what lies between stays in the ca
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
+from .looped_mixer import Kept, LoopedMixer
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
@@ -32,22 +34,10 @@ class Parameters(NamedTuple):
     norm_weight: Tensor
 
 
-def ssd_mixer(projected: Tensor, parameters: Parameters, begins: Tensor, sizes: SSDSizes) -> Tensor | None:
-    """What the in-projection gives, (T, 2 inner + 2 N + H): z, x, B, C, dt; to (T, inner), what goes into the out-projection.
-
-    begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
-    Computed in at least float32. None where the compiled loops do not run.
-    """
-    if not mixer_usable(projected, parameters):
-        return None
-    projected = exact(projected)
-    return _Mixer.apply(projected, *parameters, begins, sizes, torch.is_grad_enabled())
-
-
 def ssd_mixer_segment(
     projected: Tensor, parameters: Parameters, begins: Tensor, sizes: SSDSizes, before: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
-    """`ssd_mixer` of a segment of one longer sequence, and what the next segment needs to know. Without gradients.
+    """The mixer over a segment of one longer sequence, and what the next segment needs to know. Without gradients.
 
     before: the same, as the call for the segment before returned it; None at the start.
     """
@@ -63,32 +53,31 @@ def ssd_mixer_segment(
     return normed, (seen, end)
 
 
-class _Mixer(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, projected: Tensor, *rest: Any) -> Tensor:
-        parameters, (begins, sizes, wanted) = Parameters(*rest[:-3]), rest[-3:]
-        projected = projected.contiguous()
-        dt = functional.softplus(_split(projected, sizes)[2] + parameters.step_bias)
-        problem = MixerProblem(projected, parameters, dt, -parameters.log_rate.exp(), begins, sizes)
-        y, normed, scale, states = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
-        if wanted:
-            ctx.sizes = sizes
-            ctx.save_for_backward(projected, *parameters, dt, problem.rate, begins, y, scale, states)
-        return normed
+@dataclass(frozen=True)
+class SSDMixer(LoopedMixer):
+    """What is projected is z, x, B, C and dt, (T, 2 inner + 2 N + H)."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        projected, *saved = ctx.saved_tensors
-        parameters, (dt, rate, begins, y, scale, states) = Parameters(*saved[:6]), saved[6:]
-        problem = MixerProblem(projected, parameters, dt, rate, begins, ctx.sizes)
-        found = torch.empty_like(projected)
+    sizes: SSDSizes
+
+    def forward(self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, wanted: bool) -> tuple[Tensor, Kept]:
+        """See LoopedMixer."""
+        given = Parameters(*parameters)
+        dt = functional.softplus(_split(projected, self.sizes)[2] + given.step_bias)
+        problem = MixerProblem(projected, given, dt, -given.log_rate.exp(), begins, self.sizes)
+        y, normed, scale, states = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
+        return normed, (dt, problem.rate, y, scale, states)
+
+    def backward(
+        self, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor, kept: Kept, grad: Tensor, found: Tensor
+    ) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        given, (dt, rate, y, scale, states) = Parameters(*parameters), kept
+        problem = MixerProblem(projected, given, dt, rate, begins, self.sizes)
         back = _backward if enough_sequences(begins) else _backward_in_stages
-        grad_weight, grad_bias, grad_dt, grad_rate, grad_skip, grad_norm = back(problem, y, scale, states, grad.contiguous(), found)
-        steps, grad_steps = _split(projected, ctx.sizes)[2], _split(found, ctx.sizes)[2]
-        torch.mul(grad_dt, torch.sigmoid(steps + parameters.step_bias), out=grad_steps)
-        of_parameters = (grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
-        return found, *of_parameters, None, None, None
+        grad_weight, grad_bias, grad_dt, grad_rate, grad_skip, grad_norm = back(problem, y, scale, states, grad, found)
+        steps, grad_steps = _split(projected, self.sizes)[2], _split(found, self.sizes)[2]
+        torch.mul(grad_dt, torch.sigmoid(steps + given.step_bias), out=grad_steps)
+        return Parameters(grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
 
 
 def _forward(problem: MixerProblem[Parameters], wanted: bool) -> tuple[Tensor, ...]:

@@ -7,7 +7,8 @@ from torch.nn import functional
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.kernels import native
 from spacy_emerging.kernels.convolution import MOST_TAPS, causal_convolution
-from spacy_emerging.kernels.selective_mixer import Parameters, selective_mixer
+from spacy_emerging.kernels.looped_mixer import looped_mix
+from spacy_emerging.kernels.selective_mixer import Parameters, SelectiveMixer
 from spacy_emerging.kernels.selective_scan import selective_scan_reference
 from spacy_emerging.kernels.selective_scan_loops import BLOCK
 
@@ -18,7 +19,7 @@ NAMES = ("projected", *Parameters._fields)
 
 
 def mixed(projected, *parameters, layout):
-    return selective_mixer(projected, Parameters(*parameters), layout.begins)
+    return looped_mix(SelectiveMixer(), projected, Parameters(*parameters), layout.begins)
 
 
 def definition(projected, *parameters, layout):
@@ -78,7 +79,7 @@ def test_sequences_without_tokens_change_nothing():
     with_empty = torch.tensor([0, 0, BLOCK + 2, BLOCK + 2, 4 * BLOCK + 2, 4 * BLOCK + 2])
     found = []
     for each in (begins, with_empty):
-        y = selective_mixer(projected, Parameters(*parameters), each)
+        y = looped_mix(SelectiveMixer(), projected, Parameters(*parameters), each)
         found.append((y, *torch.autograd.grad(y.square().sum(), (projected, *parameters))))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)

@@ -1,0 +1,133 @@
+"""Norm, in-projection, mixer and out-projection in one step of the graph, against the same one after the other."""
+
+import pytest
+import torch
+
+from spacy_emerging import registry
+from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.encoders import hydra, mamba_layers
+from spacy_emerging.kernels import linear_loops, looped_mixer, native
+from spacy_emerging.kernels.quantized import QuantizedLinear
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="no compiled loops here")
+
+LENGTHS = [1, 7, 40, 2, 70, 1]
+ENCODERS = [
+    ("MambaEncoder", "forward"),
+    ("MambaEncoder", "concat"),
+    ("Mamba2Encoder", "forward"),
+    ("Mamba2Encoder", "concat"),
+    ("HydraEncoder", "concat"),
+]
+
+
+@pytest.fixture(autouse=True)
+def always_worth(monkeypatch):
+    """Whatever the processor, and however few tokens."""
+    monkeypatch.setattr(linear_loops, "FASTEST", True)
+    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """How often a block was taken as a whole."""
+    taken = []
+
+    def noted(*given):
+        found = looped_mixer.looped_block(*given)
+        taken.append(found is not None)
+        return found
+
+    for place in (hydra, mamba_layers):
+        monkeypatch.setattr(place, "looped_block", noted)
+    return taken
+
+
+def encoder(name, direction, dtype=torch.float64):
+    torch.manual_seed(0)
+    model = getattr(registry, name)(width=8, depth=2, direction=direction, dropout=0.0)
+    return model.initialize().shims[0].module.to(dtype).train()
+
+
+def tokens(dtype=torch.float64):
+    return torch.randn(sum(LENGTHS), 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype).requires_grad_()
+
+
+def passes(module, x):
+    """Its output, and the gradients of the input and of all parameters."""
+    y = module(x, Layout(LENGTHS))
+    weighting = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(y)
+    return y, *torch.autograd.grad((y * weighting).sum(), (x, *module.parameters()))
+
+
+def assert_same(found, wanted, tolerance=1e-9):
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * max(1.0, float(other.detach().abs().max())))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_a_block_is_the_same_as_its_parts(name, direction, threads, blocks, monkeypatch, two_threads):
+    torch.set_num_threads(threads)
+    module, x = encoder(name, direction), tokens()
+    whole = passes(module, x)
+    assert blocks and all(blocks)
+    monkeypatch.setattr(linear_loops, "FASTEST", False)
+    blocks.clear()
+    in_parts = passes(module, x)
+    assert blocks and not any(blocks)
+    assert_same(whole, in_parts)
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_a_block_is_the_same_as_plain_torch(name, direction):
+    module, x = encoder(name, direction), tokens()
+    whole = passes(module, x)
+    with native.switched_off():
+        assert_same(whole, passes(module, x), 1e-7)
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_without_gradients_it_gives_the_same(name, direction, blocks):
+    module, x = encoder(name, direction), tokens()
+    wanted = module(x, Layout(LENGTHS))
+    blocks.clear()
+    with torch.no_grad():
+        assert torch.equal(module(x, Layout(LENGTHS)), wanted)
+    with torch.inference_mode():
+        assert torch.equal(module(x, Layout(LENGTHS)), wanted)
+    assert all(blocks)
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_batches_that_wait_for_their_backward_pass_do_not_mix(name, direction):
+    """Arrays are kept from call to call: nothing that a later pass needs may lie in them."""
+    module, x = encoder(name, direction), tokens()
+    wanted = passes(module, x)
+    waiting = module(x, Layout(LENGTHS))
+    with torch.no_grad():
+        module(2 * x, Layout(LENGTHS))
+    passes(module, (3 * x).detach().requires_grad_())
+    weighting = torch.randn(waiting.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = waiting.clone(), *torch.autograd.grad((waiting * weighting).sum(), (x, *module.parameters()))
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_quantised_weights_are_multiplied_as_such(name, direction, blocks):
+    module = encoder(name, direction, torch.float32)
+    for layer in list(module.modules()):
+        if hasattr(layer, "out_proj"):
+            layer.out_proj = QuantizedLinear(layer.out_proj)
+    with torch.no_grad():
+        module(tokens(torch.float32), Layout(LENGTHS))
+    assert not blocks
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_under_autocast_the_parts_are_taken(name, direction, blocks):
+    module = encoder(name, direction, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        module(tokens(torch.float32), Layout(LENGTHS))
+    assert blocks and not any(blocks)
