@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SettingError, check_choice, check_number, check_whole
+from ..kernels.dropout import Dropout
 from ..types import Field, LossOutput, Prediction
 from .chain import Chain
 
@@ -30,7 +31,7 @@ class ConditionalRandomField(nn.Module):
         super().__init__()
         _check_states(fields, order)
         self.search = search
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.chains: Sequence[Chain] = nn.ModuleList(Chain(width, field, order, hidden_width, dropout) for field in fields)  # type: ignore[assignment]
 
     def loss(self, states: Tensor, mask: Tensor, gold: Tensor) -> LossOutput:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..bridge.layout import Layout
 from ..errors import largest_divisor
+from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 
 LONGEST_WAVE = 10_000.0
@@ -74,7 +75,7 @@ class Denoiser(nn.Module):
             self.state_modulation.bias.view(self.parts, inner)[::3] = 1
         self.blocks = nn.ModuleList(Block(inner, heads, dropout) for _ in range(depth))
         self.output = _zero(nn.Linear(inner, outputs, bias=False))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def condition(self, tokens: Tensor, layout: Layout, samples: int = 1) -> Condition:
         """From (T, D) token states, end to end, of sequences that are sampled so many times."""
@@ -113,7 +114,7 @@ class Block(nn.Module):
         self.out = nn.Linear(width, width)
         self.up = nn.Linear(width, WIDENING * width)
         self.down = nn.Linear(WIDENING * width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, parts: tuple[Tensor, ...], layout: Layout) -> Tensor:
         """(S, T, W) to (S, T, W); parts: six of (T, W); layout: of all S * T tokens."""

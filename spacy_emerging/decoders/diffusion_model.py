@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..bridge.layout import Layout
 from ..kernels.diffusion import noised, remainders, step_back, time_grid
+from ..kernels.dropout import Dropout
 from ..types import Field, LossOutput, Prediction
 from .bit_tags import BitTags
 from .denoiser import Denoiser
@@ -69,7 +70,7 @@ class Diffusion(nn.Module):
             settings.dropout,
             settings.self_conditioning,
         )
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.drawn = 0
 
     # Training

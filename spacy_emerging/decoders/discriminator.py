@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..kernels.dropout import Dropout
+
 
 class Discriminator(nn.Module):
     """Judges every token by its state and its labels, and by those of its neighbours. The architecture is our own.
@@ -24,7 +26,7 @@ class Discriminator(nn.Module):
         self.of_labels = nn.ModuleList(nn.Embedding(count, hidden_width) for count in labels)
         self.around = nn.Conv1d(hidden_width, hidden_width, 2 * window + 1, padding=window)
         self.verdict = nn.Linear(hidden_width, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.requires_grad_(False)
 
     def forward(self, tokens: Tensor, labels: Sequence[Tensor], mask: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..kernels.dropout import Dropout
 from ..types import Field, LossOutput, Prediction
 from .outputs import label_output
 
@@ -27,7 +28,7 @@ class Softmax(nn.Module):
     def __init__(self, width: int, fields: Sequence[Field], label_smoothing: float, hidden_width: int, dropout: float) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.outputs = nn.ModuleList(label_output(width, hidden_width, len(field.labels), dropout) for field in fields)
 
     def loss(self, states: Tensor, mask: Tensor, gold: Tensor) -> LossOutput:

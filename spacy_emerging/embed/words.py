@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from ..bridge.encoder import join, split
 from ..bridge.shim import TorchShim, shim_of
 from ..errors import SettingError, check_flag, check_number, check_whole
+from ..kernels.dropout import Dropout
 
 PADDING = 0
 HASHES = 4
@@ -38,7 +39,7 @@ class Words(nn.Module):
     ) -> None:
         super().__init__()
         self.tables = nn.ModuleList(_hash_table(count, width) for count in rows)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if spelling_width:
             self.characters = nn.Embedding(characters, character_width, padding_idx=PADDING)
             self.spelling = nn.LSTM(character_width, spelling_width // 2, batch_first=True, bidirectional=True)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
 from ..errors import SettingError, check_number, check_whole
+from ..kernels.dropout import Dropout
 from ..kernels.gated_linear import gated_linear, gated_linear_segment
 from ..kernels.linear import project
 from .directions import DIRECTIONS as DIRECTIONS
@@ -62,7 +63,7 @@ class GatedLinearBlock(Block):
         self.out = nn.Linear(width, width)
         scale_down(self.out, 2 * depth)
         self.feed_forward = FeedForward(width, feed_forward, 2 * depth)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         with torch.no_grad():
             memory = torch.exp(torch.linspace(math.log(SHORTEST), math.log(LONGEST), width // self.heads)).repeat(self.heads)
             self.enter.bias.chunk(MAPS)[3].copy_(torch.log(memory - 1))  # sigmoid of this is 1 - 1 / memory

@@ -19,6 +19,7 @@ from ..errors import SettingError, check_whole, largest_divisor
 from ..kernels import native
 from ..kernels.backend import choose
 from ..kernels.convolution import centred_convolution, convolution_of_sequences
+from ..kernels.dropout import Dropout
 from ..kernels.linear import linear, project
 from ..kernels.looped_mixer import looped_block, looped_mix
 from ..kernels.norm import norm_then_gate
@@ -180,7 +181,7 @@ class Layer(nn.Module):
         super().__init__()
         self.norm = RMSNorm(shape.width)
         self.mixer = Mixer(shape, backend, chunk)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
 from ..bridge.segments import AHEAD, BOTH, Stage
+from ..kernels.dropout import Dropout
 
 DIRECTIONS = ("concat", "forward")
 
@@ -31,7 +32,7 @@ class LSTM(nn.Module):
         directions = 2 if direction == "concat" else 1
         self.ahead = nn.ModuleList(nn.LSTM(width, width // directions, batch_first=True) for _ in range(depth))
         self.back = nn.ModuleList(nn.LSTM(width, width // directions, batch_first=True) for _ in range(depth * (directions - 1)))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""

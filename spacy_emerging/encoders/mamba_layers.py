@@ -15,6 +15,7 @@ from ..bridge.layout import Carried, Layout
 from ..bridge.segments import AHEAD, BOTH, Stage, token_wise
 from ..kernels.backend import choose
 from ..kernels.convolution import causal_convolution, causal_convolution_cuda, convolution_segment, kernel_fits
+from ..kernels.dropout import Dropout
 from ..kernels.linear import linear, project
 from ..kernels.looped_mixer import LoopedMixer, looped_block, looped_mix
 from ..kernels.quantized import is_quantized
@@ -172,7 +173,7 @@ class ForwardLayer(nn.Module):
         self.norm = RMSNorm(width)
         self.forward_mixer = mixer(projections=True)
         self.scan = scan
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
@@ -200,7 +201,7 @@ class AddLayer(nn.Module):
         self.forward_mixer = mixer(projections=True)
         self.backward_mixer = mixer(projections=False)
         self.scan = scan
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
@@ -228,7 +229,7 @@ class ConcatLayer(nn.Module):
         self.forward_norm, self.backward_norm = RMSNorm(width), RMSNorm(width)
         self.forward_mixer, self.backward_mixer = mixer(projections=True), mixer(projections=True)
         self.scan = scan
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""

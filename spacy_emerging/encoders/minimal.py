@@ -17,6 +17,7 @@ from ..kernels.convolution import (
     convolution_segment_by_loops,
     convolution_usable,
 )
+from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
 from ..kernels.minimal_gates import minimal_gates
@@ -43,7 +44,7 @@ class MinimalBlock(Block):
         self.out = nn.Linear(self.inner, width)
         scale_down(self.out, 2 * depth)
         self.feed_forward = FeedForward(width, feed_forward, 2 * depth)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @staticmethod
     def run(blocks: Sequence[MinimalBlock], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:

@@ -17,6 +17,7 @@ from ..bridge.layout import Carried, Layout
 from ..bridge.segments import AHEAD, BOTH, Stage, token_wise
 from ..errors import check_whole
 from ..kernels.diagonal_ssm import diagonal_ssm, diagonal_ssm_segment, discretised
+from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 from .parts import RMSNorm, scale_down
 
@@ -77,7 +78,7 @@ class Layer(nn.Module):
         self.D = nn.Parameter(torch.randn(width))
         self.output = nn.Linear(width, 2 * width)
         scale_down(self.output, depth)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""

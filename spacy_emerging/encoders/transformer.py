@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..bridge.encoder import MAX_BATCH_TOKENS, build_encoder
 from ..bridge.layout import Layout
 from ..errors import check_choice, check_whole, largest_divisor
+from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 
 NAME = "spacy-emerging.TransformerEncoder.v1"
@@ -81,7 +82,7 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
         _scale_down(self.down, depth)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
@@ -105,7 +106,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.positions = positions
         rotary, causal = positions == "rotary", direction == "forward"
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, depth, rotary, causal, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 

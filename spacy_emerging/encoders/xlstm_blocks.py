@@ -19,6 +19,7 @@ from ..bridge.layout import Layout
 from ..bridge.segments import AHEAD, BACK, Stage, token_wise
 from ..errors import largest_divisor
 from ..kernels.convolution import causal_convolution, convolution_segment
+from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
@@ -45,7 +46,7 @@ class MLSTM(nn.Module):
         self.conv1d = Convolution(inner, settings.conv_width)
         self.mlstm_cell = MLSTMCell(inner, self.heads)
         self.proj_down = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         for layer in (self.proj_up, self.q_proj, self.k_proj, self.v_proj):
             draw_small(layer.weight, width)
         draw_output(self.proj_down.weight, width, settings.blocks)
@@ -139,7 +140,7 @@ class SLSTM(nn.Module):
         self.ogate = Headwise(width, self.heads)
         self.slstm_cell = SLSTMCell(width, self.heads, position, settings.blocks)
         self.group_norm = LayerNorm(width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         for name in GATES:
             draw_small(getattr(self, name).weight, width)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.activation import gelu_gate
+from ..kernels.dropout import Dropout
 from ..kernels.linear import linear, project
 from .xlstm_parts import BlockSettings, Headwise, LayerNorm, draw_output, draw_small
 
@@ -84,7 +85,7 @@ class FeedForward(nn.Module):
         width, inner = settings.width, settings.inner(settings.feed_forward)
         self.proj_up = nn.Linear(width, 2 * inner, bias=False)
         self.proj_down = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         draw_small(self.proj_up.weight, width)
         draw_output(self.proj_down.weight, width, settings.blocks)
 
