@@ -1,4 +1,4 @@
-"""Dropout that takes 16 random bits for a number, where torch takes a random number of its own: on a CPU three times as fast."""
+"""Dropout that takes 16 random bits for a number, where torch takes a random number of its own, which takes longer on a CPU."""
 
 from __future__ import annotations
 

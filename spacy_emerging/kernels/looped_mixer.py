@@ -59,7 +59,8 @@ def looped_block(
     The same as one after the other, but that what the backward pass needs for a moment lies in arrays that are kept from call to call:
     memory that the system hands out anew takes longer than the loops that fill it. None where the loops are not the fastest for all of it.
     """
-    if not (worth_loops(x, in_weight, None) and worth_loops(x, out_weight, norm_weight) and mixer_usable(x, parameters)):
+    worth = worth_loops(x, in_weight, None) and worth_loops(x, out_weight, None)
+    if not (worth and native.usable(x, norm_weight) and mixer_usable(x, parameters)):
         return None
     return _Block.apply(mixer, x, norm_weight, in_weight, out_weight, begins, torch.is_grad_enabled(), *parameters)
 

@@ -74,7 +74,8 @@ struct Output {
 
 // The sum of some taps, times the rows that they see, for one vector of channels from c on. rows: what the first tap sees.
 template <class Real, class Width>
-INLINE Vector<Real> seen_by(int first, int end, const Real* rows, long row, const Real* weight, long channels, Vector<Real> bias, long c, Width width) {
+INLINE Vector<Real> seen_by(
+    int first, int end, const Real* rows, long row, const Real* weight, long channels, Vector<Real> bias, long c, Width width) {
     Vector<Real> even = bias, odd{};  // two shorter sums side by side
     for (int tap = first; tap < end; tap++)
         (tap % 2 ? odd : even) += load(weight + tap * channels + c, width) * load(rows + tap * row + c, width);
@@ -87,7 +88,7 @@ static void forward(const Convolution<Real>& conv, Range range, long sequence, c
     const long begin = conv.begins[sequence], length = conv.begins[sequence + 1] - begin, start = begin * output.row + range.first;
     const Real *weight = conv.weight + range.first, *bias = conv.bias + range.first;
     for (long t = 0; t < length; t++) {
-        const long seen = t + conv.ahead + 1 - TAPS;  // by the first tap; taps that would see what is before or after the sequence see nothing
+        const long seen = t + conv.ahead + 1 - TAPS;  // by the first tap; those that would see beyond the sequence see nothing
         const int first = (int)(seen < 0 ? -seen : 0), end = (int)(length - seen < TAPS ? length - seen : TAPS);
         const Real* rows = conv.x + (begin + seen) * conv.x_row + range.first;
         Real *to = output.y + start + t * output.row, *slope = output.slope ? output.slope + start + t * output.row : nullptr;

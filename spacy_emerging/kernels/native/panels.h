@@ -7,7 +7,7 @@
 template <class Real>
 constexpr long PANEL = 2 * LANES<Real>;  // columns
 constexpr long ROWS = 16 * STRIP;        // rows that go through all panels before the next ones
-constexpr long DEEP = 256;               // numbers of a column that go through before the next ones: so much of a panel stays in the nearest cache
+constexpr long DEEP = 256;               // numbers of a column that go through before the next ones: they stay in the nearest cache
 constexpr long SOON = 16;                // rows that are asked for ahead of those that are copied
 
 // One row of a panel, of which `width` numbers are there.
@@ -52,7 +52,8 @@ constexpr size_t panel_numbers(long depth, long columns) {
 // a: any strides. first, second: how many columns of the panel's two vectors there are.
 template <bool ADD, int COUNT, class Real, class Width>
 INLINE void tile_of_panel(
-    long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row, Width first, Width second) {
+    long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row, Width first,
+    Width second) {
     constexpr int lanes = LANES<Real>;
     for (int i = 0; i < COUNT; i++) {
         __builtin_prefetch(c + i * c_row, 1);
@@ -87,7 +88,8 @@ INLINE void tile_of_panel(
 // The same of any number of rows.
 template <bool ADD, class Real>
 INLINE void by_panel(
-    long count, long width, long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c, long c_row) {
+    long count, long width, long depth, const Real* a, long a_row, long a_column, const Real* panel, const Real* bias, Real* c,
+    long c_row) {
     for (; count >= STRIP; count -= STRIP, a += STRIP * a_row, c += STRIP * c_row)
         tile_of_panel<ADD, STRIP>(depth, a, a_row, a_column, panel, bias, c, c_row, width);
     switch (count) {
