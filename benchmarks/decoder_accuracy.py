@@ -58,8 +58,11 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "diffusion": ("diffusion", {}),
     "adversarial, critic": ("adversarial", {"reading": "critic"}),
     "adversarial, critic, weight 0.1": ("adversarial", {"reading": "critic", "weight": 0.1}),
-    "adversarial, critic, weight 0.01": ("adversarial", {"reading": "critic", "weight": 0.01}),
     "adversarial, correctness": ("adversarial", {"reading": "correctness"}),
+    "adversarial, critic, unbounded": ("adversarial", {"reading": "critic", "bound": 0.0}),
+    "adversarial, critic, unbounded, weight 0.1": ("adversarial", {"reading": "critic", "weight": 0.1, "bound": 0.0}),
+    "adversarial, critic, unbounded, weight 0.01": ("adversarial", {"reading": "critic", "weight": 0.01, "bound": 0.0}),
+    "adversarial, correctness, unbounded": ("adversarial", {"reading": "correctness", "bound": 0.0}),
 }
 """Fragment of a decoder, and settings that differ from it."""
 ANSWERS: dict[str, dict[str, dict[str, Any]]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +18,8 @@ from .collapse import Tally, Watch
 from .discriminator import Discriminator
 from .gumbel import gumbel, gumbel_softmax
 from .lessons import Lesson, penalty, teach
-from .noise import generator
+from .noise import aside, generator
+from .slopes import shortened, sloped
 from .tokenwise import Softmax
 
 NAME = "spacy-emerging.AdversarialDecoder.v1"
@@ -33,6 +33,7 @@ class Settings(NamedTuple):
 
     reading: str
     weight: float
+    bound: float
     temperature: float
     straight_through: bool
     discriminator_width: int
@@ -123,22 +124,35 @@ class Adversarial(Softmax):
         if self.discriminator is None or not self.training:
             return super().loss(states, mask, gold)
         tokens, ids = self.dropout(states[mask]), gold[mask]
-        known = ids >= 0
         scores = [output(tokens) for output in self.outputs]
-        total = tokens.new_zeros(())
-        for index, field in enumerate(scores):
-            total = total + self.surprise(field[known[:, index]], ids[known[:, index], index])
-        with _aside(tokens):
-            fooling = self.fooling(states[mask].detach(), mask, known, scores, self._drawn(mask, draws))
-        count = int(known.any(dim=1).sum())
-        return LossOutput(total + self.settings.weight * fooling, count, {"generator": fooling.item() / max(count, 1), **self._told})
+        with aside(tokens):
+            fooling = self._bounded(states[mask].detach(), mask, ids, scores, self._drawn(mask, draws))
+        total, count = self._entropy(scores, ids) + self.settings.weight * fooling, int((ids >= 0).any(dim=1).sum())
+        return LossOutput(total, count, {"generator": fooling.item() / max(count, 1), **self._told})
+
+    def _entropy(self, scores: Sequence[Tensor], ids: Tensor) -> Tensor:
+        """Cross-entropy of scores (T, K) per field, summed over fields and annotated tokens; ids (T, F)."""
+        fields = zip(scores, ids.T, strict=True)
+        return sum((self.surprise(field[wanted >= 0], wanted[wanted >= 0]) for field, wanted in fields), scores[0].new_zeros(()))
+
+    @torch.enable_grad()
+    def _bounded(self, tokens: Tensor, mask: Tensor, ids: Tensor, scores: Sequence[Tensor], drawn: Tensor) -> Tensor:
+        """`fooling`, whose gradient by the scores is shortened where it is beyond the bound."""
+        leaves = [field.detach().requires_grad_() for field in _precise(scores)]
+        fooling = self.fooling(tokens, mask, ids >= 0, leaves, drawn)
+        slopes = torch.autograd.grad(fooling, leaves)
+        if self.settings.bound:
+            share = self.settings.bound / self.settings.weight
+            pulls = torch.autograd.grad(self._entropy(leaves, ids), leaves)
+            slopes = tuple(shortened(slope, pull, share) for slope, pull in zip(slopes, pulls, strict=True))
+        return sloped(fooling, scores, slopes)
 
     def fooling(self, tokens: Tensor, mask: Tensor, known: Tensor, scores: Sequence[Tensor], drawn: Tensor) -> Tensor:
         """What the labeler is to lower: -log of the discriminator's belief in labels that are drawn, summed over annotated tokens.
 
         tokens (T, D); mask (B, L); known (T, F) bool, where there is annotation; scores (T, K) per field; drawn (T, N) uniform numbers.
         """
-        sampled = self._sampled(_precise(scores), drawn, known)
+        sampled = self._sampled(scores, drawn, known)
         return functional.softplus(-self._judged(tokens, mask, sampled)[known.any(dim=1)]).sum()
 
     def _judged(self, tokens: Tensor, mask: Tensor, labels: Sequence[Tensor]) -> Tensor:
@@ -160,7 +174,7 @@ class Adversarial(Softmax):
         if self.discriminator is None:
             return
         drawn: Sequence[Tensor | None] = [None] * len(states) if draws is None else draws
-        with _aside(*states):
+        with aside(*states):
             buckets = [self._bucket(*bucket) for bucket in zip(states, mask, gold, drawn, strict=True)]
             judged = sum(int((bucket.ids >= 0).any(dim=1).sum()) for bucket in buckets)
             if not judged:
@@ -215,11 +229,6 @@ class Adversarial(Softmax):
         self._optimizer.zero_grad(set_to_none=True)
 
 
-def _aside(*tensors: Tensor) -> AbstractContextManager[None]:
-    """Within, dropout draws as always, but whoever draws afterwards is not moved: the labeler's dropout stays that of a softmax."""
-    return torch.random.fork_rng(devices={tensor.device.index for tensor in tensors if tensor.is_cuda})
-
-
 def _precise(tensors: Sequence[Tensor]) -> list[Tensor]:
     """In at least float32."""
     return [tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors]
@@ -231,6 +240,7 @@ def AdversarialDecoder(
     dropout: float = 0.0,
     reading: str = "critic",
     weight: float = 0.03,
+    bound: float = 0.3,
     temperature: float = 1.0,
     straight_through: bool = True,
     discriminator_width: int = 128,
@@ -253,6 +263,8 @@ def AdversarialDecoder(
     reading (str): What the discriminator learns: "critic", to tell gold labels from generated ones; "correctness", which of the
         generated labels are right, token by token.
     weight (float): Of the discriminator's say in the loss; 0 leaves it out altogether. Recommended 0.01 to 1.
+    bound (float): How long the discriminator's part of the gradient by a token's scores may be at most, as a share of that of
+        cross-entropy: below 1, no token's scores are led away from gold. 0 leaves it unbounded. Recommended 0.1 to 0.5.
     temperature (float): Of the Gumbel softmax; low ones are near to labels and have gradients of high variance. Recommended 0.5 to 2.
     straight_through (bool): The discriminator sees whole labels; if false, it sees shares, by which a critic knows them at once.
     discriminator_width (int): Units of the discriminator's layers. Recommended 32 to 512.
@@ -273,7 +285,7 @@ def AdversarialDecoder(
         check_number(NAME, setting, share, below=1)
     for setting, number in (("temperature", temperature), ("discriminator_learn_rate", discriminator_learn_rate)):
         check_number(NAME, setting, number, above_zero=True)
-    for setting, number in (("weight", weight), ("gradient_penalty", gradient_penalty)):
+    for setting, number in (("weight", weight), ("bound", bound), ("gradient_penalty", gradient_penalty)):
         check_number(NAME, setting, number)
     for setting, flag in (("straight_through", straight_through), ("keep_discriminator", keep_discriminator)):
         check_flag(NAME, setting, flag)
@@ -281,6 +293,7 @@ def AdversarialDecoder(
     settings = Settings(
         reading,
         weight,
+        bound,
         temperature,
         straight_through,
         discriminator_width,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from random import Random
 
 import torch
@@ -16,6 +17,11 @@ BLOCK = 64
 def generator(*key: object) -> torch.Generator:
     """A generator of its own for every key."""
     return torch.Generator().manual_seed(Random("/".join(map(str, key))).getrandbits(63))
+
+
+def aside(*tensors: Tensor) -> AbstractContextManager[None]:
+    """Within, dropout draws as always, but whoever draws afterwards is not moved: the labeler's dropout stays that of a softmax."""
+    return torch.random.fork_rng(devices={tensor.device.index for tensor in tensors if tensor.is_cuda})
 
 
 def noise_of_positions(length: int, width: int, *key: object) -> Tensor:

@@ -233,6 +233,33 @@ def test_discriminator_learns_to_tell_and_labeler_to_deceive() -> None:
     assert all(gradient[0] < 0 < gradient[1:].sum() for gradient in pull)
 
 
+def gradients(weight: float, bound: float, scale: float = 1.0) -> list[Tensor]:
+    """Of a training loss by the scores of each field, for the same labeler, batch and noise at every call; one token has half its gold."""
+    torch.manual_seed(3)
+    decoder, (states, mask, gold) = module(weight=weight, bound=bound), batch(6, 4)
+    gold[0, 2, 1] = -1
+    scores: list[Tensor] = []
+    for output in decoder.outputs:
+        output.register_forward_hook(lambda _, __, found: scores.append(found))
+    loss = decoder.loss(states, mask, gold, decoder.draws([6, 6]).reshape(2, 6, -1)).total
+    return [gradient / scale for gradient in torch.autograd.grad(scale * loss, scores)]
+
+
+def test_discriminator_pulls_no_further_than_its_bound() -> None:
+    # given what cross-entropy alone says, and what the discriminator adds to it, as far as it likes and with a bound
+    for alone, free, bounded in zip(gradients(1e-12, 0.0), gradients(20.0, 0.0), gradients(20.0, 0.3), strict=True):
+        wanted, added = free - alone, bounded - alone
+        longest = 0.3 * alone.norm(dim=1)
+        # then it goes in the same direction, all the way or to the bound
+        assert (wanted.norm(dim=1) > longest).any() and not (wanted.norm(dim=1) > longest).all()
+        torch.testing.assert_close(added.norm(dim=1), torch.minimum(wanted.norm(dim=1), longest))
+        torch.testing.assert_close((added * wanted).sum(1), added.norm(dim=1) * wanted.norm(dim=1))
+
+
+def test_bound_does_not_depend_on_how_the_loss_is_scaled() -> None:
+    torch.testing.assert_close(gradients(20.0, 0.3, scale=100.0), gradients(20.0, 0.3))
+
+
 def test_frozen_decoder_trains_no_discriminator() -> None:
     model = block(AdversarialDecoder(), lr_scale=0.0)
     before = model.to_bytes()
@@ -454,6 +481,7 @@ def test_collapse_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
 WRONG = [
     ("reading", "judge"),
     ("weight", -0.1),
+    ("bound", -0.1),
     ("temperature", 0),
     ("straight_through", 1),
     ("discriminator_width", 0),
