@@ -46,7 +46,7 @@ class Layout:
     @cached_property
     def begins(self) -> Tensor:
         """(B + 1,) int64: where each sequence begins among the T tokens, and T. On the CPU, whose compiled loops read it."""
-        return functional.pad(torch.tensor(self.lengths, dtype=torch.int64).cumsum(0), (1, 0))
+        return functional.pad(torch.tensor(self.lengths, dtype=torch.int64, device="cpu").cumsum(0), (1, 0))
 
     @cached_property
     def mask(self) -> Tensor:

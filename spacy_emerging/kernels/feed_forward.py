@@ -20,14 +20,13 @@ def feed_forward(x: Tensor, up: nn.Linear | QuantizedLinear, down: nn.Linear | Q
     whole = not isinstance(up, QuantizedLinear) and not isinstance(down, QuantizedLinear)
     if not whole or not worth_loops(x, up.weight, up.bias) or not native.usable(x, down.weight, down.bias):
         return project(gelu(project(x, up)), down)
-    return _FeedForward.apply(x, up.weight, up.bias, down.weight, down.bias)
+    return _FeedForward.apply(torch.is_grad_enabled(), x, up.weight, up.bias, down.weight, down.bias)
 
 
 class _FeedForward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:
+    def forward(ctx: Any, wanted: bool, x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:
         x, up, down = x.contiguous(), up.contiguous(), down.contiguous()
-        wanted = any(ctx.needs_input_grad)
         hidden, y = x.new_empty(len(x) if wanted else 0, len(up)), torch.empty_like(x)
         native.run("feed_forward_forward", x, up, up_bias, down, down_bias, hidden if wanted else None, y, *x.shape, len(up))
         if wanted:
@@ -36,11 +35,11 @@ class _FeedForward(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, up, down, hidden = ctx.saved_tensors
         threads, (width, inner) = torch.get_num_threads(), down.shape
         grad_x = torch.empty_like(x)
         found = [x.new_empty(threads, *shape) for shape in ((width, inner), (inner,), (width, inner), (width,))]
         native.run("feed_forward_backward", x, up, down, hidden, grad.contiguous(), grad_x, *found, *x.shape, inner)
         grad_up, grad_up_bias, grad_down, grad_down_bias = (each.sum(0) if threads > 1 else each[0] for each in found)
-        return grad_x, grad_up.t().contiguous(), grad_up_bias, grad_down, grad_down_bias
+        return None, grad_x, grad_up.t().contiguous(), grad_up_bias, grad_down, grad_down_bias

@@ -36,7 +36,7 @@ def minimal_layer(x: Tensor, gates: nn.Linear | QuantizedLinear, units: int, beg
     """
     if isinstance(gates, QuantizedLinear) or not worth_loops(x, gates.weight, gates.bias) or len(begins) - 1 < torch.get_num_threads():
         return minimal_scan(project(x, gates), units, begins, start)
-    return _Layer.apply(x, gates.weight, gates.bias, units, begins, start)
+    return _Layer.apply(torch.is_grad_enabled(), x, gates.weight, gates.bias, units, begins, start)
 
 
 class _Scan(torch.autograd.Function):
@@ -60,9 +60,10 @@ class _Scan(torch.autograd.Function):
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, units: int, begins: Tensor, start: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, wanted: bool, x: Tensor, weight: Tensor, bias: Tensor, units: int, begins: Tensor, start: Tensor | None
+    ) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
-        wanted = any(ctx.needs_input_grad)
         inside, states = x.new_empty(len(x) if wanted else 0, len(weight)), x.new_empty(len(x), units)
         ctx.sizes = (len(begins) - 1, x.shape[1], units, len(weight) // units)
         native.run("minimal_layer_forward", x, weight, bias, begins, start, inside if wanted else None, states, *ctx.sizes)
@@ -78,4 +79,4 @@ class _Layer(torch.autograd.Function):
         grad_x, grad_weight, grad_bias = torch.empty_like(x), x.new_empty(threads, *weight.t().shape), x.new_empty(threads, len(weight))
         results = (grad_x, grad_weight, grad_bias)
         native.run("minimal_layer_backward", x, weight, begins, inside, states, grad.contiguous(), *results, *ctx.sizes)
-        return grad_x, grad_weight.sum(0).t().contiguous(), grad_bias.sum(0), None, None, None
+        return None, grad_x, grad_weight.sum(0).t().contiguous(), grad_bias.sum(0), None, None, None

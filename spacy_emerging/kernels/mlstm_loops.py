@@ -27,7 +27,7 @@ def mlstm_of_sequences(
     exact = [x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (q, k, v, gates)]
     if not native.usable(*exact):
         return None
-    mixed: Tensor = _Loops.apply(*exact, begins, reverse, chunk)
+    mixed: Tensor = _Loops.apply(torch.is_grad_enabled(), *exact, begins, reverse, chunk)
     return mixed.to(v.dtype)
 
 
@@ -58,19 +58,20 @@ def mlstm_segment_by_loops(
 
 class _Loops(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, gates: Tensor, begins: Tensor, reverse: bool, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any, wanted: bool, q: Tensor, k: Tensor, v: Tensor, gates: Tensor, begins: Tensor, reverse: bool, chunk: int
+    ) -> Tensor:
         q, k, v = (x if x.stride(1) == 1 else x.contiguous() for x in (q, k, v))
         gates = gates.contiguous()
         heads = gates.shape[1] // 2
         width = v.shape[1] // heads
         size, state_begins, chunks = _chunks(begins, chunk)
-        keep = any(ctx.needs_input_grad)
         columns = padded_columns(width)
-        states = v.new_empty(chunks if keep else 0, heads, width, columns)
+        states = v.new_empty(chunks if wanted else 0, heads, width, columns)
         largest = v.new_empty(len(states), heads)
         mixed, seen = v.new_empty(v.shape), v.new_empty(len(v), heads)
         ctx.sizes = (q.stride(0), k.stride(0), v.stride(0), len(begins) - 1, heads, width, size, int(reverse), EPSILON)
-        kept = (states, largest) if keep else (None, None)
+        kept = (states, largest) if wanted else (None, None)
         native.run("mlstm_forward", q, k, v, gates, begins, state_begins, *kept, *[None] * 4, mixed, seen, *ctx.sizes)
         ctx.save_for_backward(q, k, v, gates, begins, state_begins, states, largest, mixed, seen)
         return mixed
@@ -81,7 +82,7 @@ class _Loops(torch.autograd.Function):
         gates, mixed = ctx.saved_tensors[3], ctx.saved_tensors[8]
         made = [*(torch.empty_like(mixed) for _ in range(3)), torch.empty_like(gates)]
         native.run("mlstm_backward", *ctx.saved_tensors, grad.contiguous(), *made, *ctx.sizes)
-        return *made, None, None, None
+        return None, *made, None, None, None
 
 
 def padded_columns(width: int) -> int:

@@ -37,7 +37,7 @@ def slstm_of_sequences(
     plain, convolved = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (plain, convolved))
     if not native.usable(plain, convolved, *inputs, recurrent, bias):
         return None
-    return _Loop.apply(plain, convolved, *inputs, recurrent, bias, begins, reverse)
+    return _Loop.apply(torch.is_grad_enabled(), plain, convolved, *inputs, recurrent, bias, begins, reverse)
 
 
 def slstm_segment_by_loops(
@@ -64,14 +64,14 @@ def slstm_segment_by_loops(
 
 class _Loop(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *given: Any) -> Tensor:
+    def forward(ctx: Any, wanted: bool, *given: Any) -> Tensor:
         *tensors, begins, reverse = given
         plain, convolved, *weights = (x if x.stride(-1) == 1 else x.contiguous() for x in tensors)
         weights = [weight.contiguous() for weight in weights]
         order = (begins[1:] - begins[:-1]).argsort(descending=True, stable=True)
         heads, width = weights[0].shape[:2]
         out = plain.new_empty(plain.shape)
-        kept = plain.new_empty(len(plain), heads, KEPT, width) if any(ctx.needs_input_grad) else None
+        kept = plain.new_empty(len(plain), heads, KEPT, width) if wanted else None
         ctx.sizes = _sizes(plain, convolved, heads, width, len(order), reverse)
         native.run("slstm_forward", plain, convolved, *weights, begins, order, None, None, out, kept, *ctx.sizes)
         ctx.save_for_backward(plain, convolved, *weights, begins, order, out, kept)
@@ -86,7 +86,7 @@ class _Loop(torch.autograd.Function):
         parts = [out.new_empty(groups, *shape) for shape in ((4, *inputs[0].shape), recurrent.shape, bias.shape)]
         native.run("slstm_backward", *ctx.saved_tensors, grad.contiguous(), *made, *parts, *ctx.sizes)
         d_inputs, d_recurrent, d_bias = (part.sum(0) if groups > 1 else part[0] for part in parts)
-        return *made, *d_inputs, d_recurrent, d_bias, None, None
+        return None, *made, *d_inputs, d_recurrent, d_bias, None, None
 
 
 def _sizes(plain: Tensor, convolved: Tensor, heads: int, width: int, sequences: int, reverse: bool) -> tuple[int, ...]:

@@ -10,16 +10,23 @@ from threading import Thread
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.segments import can_stream, in_segments
-from spacy_emerging.kernels import native
+from spacy_emerging.kernels import linear_loops, native
 
 from .encoders import each_direction, ready
 
 needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
 LENGTHS = (5, 1, 23, 140, 12)  # one token; several chunks of the default size
+
+
+@pytest.fixture(autouse=True)
+def always_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops of linear layers, and those that hold some, are taken whatever the processor, and however few tokens."""
+    monkeypatch.setattr(linear_loops, "FASTEST", True)
+    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
 
 
 def passes(name: str, direction: str, dtype: torch.dtype, lengths: tuple[int, ...] = LENGTHS) -> list[Tensor]:
@@ -65,8 +72,8 @@ RECURRENCES = {
     "MambaEncoder": {"selective_scan_forward"},
     "Mamba2Encoder": {"ssd_forward"},
     "HydraEncoder": {"ssd_forward"},
-    "MinGRUEncoder": {"minimal_forward"},
-    "MinLSTMEncoder": {"minimal_forward"},
+    "MinGRUEncoder": {"minimal_layer_forward"},
+    "MinLSTMEncoder": {"minimal_layer_forward"},
     "XLSTMEncoder": {"mlstm_forward", "slstm_forward"},
 }
 """The loops that segments of long Docs go through, by encoder."""
@@ -146,15 +153,60 @@ def test_a_workspace_made_in_inference_mode_serves_outside_of_it() -> None:
 @each_direction
 def test_prediction_at_the_same_time_from_two_threads(name: str, direction: str) -> None:
     torch.manual_seed(0)
-    module = ready(name, direction, width=16).shims[0].module.eval()
-    inputs = [torch.randn(sum(LENGTHS), 16) for _ in range(4)]
-    with torch.no_grad():
-        wanted = [module(tokens, Layout(LENGTHS)) for tokens in inputs]
+    module = ready(name, direction, width=32).shims[0].module.eval()
+    inputs = [torch.randn(sum(LENGTHS), 32) for _ in range(4)]
 
     def predict(tokens: Tensor) -> Tensor:
         with torch.no_grad():
             return module(tokens, Layout(LENGTHS))
 
+    wanted = list(map(predict, inputs))
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(predict, inputs * 5))
     assert all(torch.equal(one, other) for one, other in zip(found, wanted * 5, strict=True))
+
+
+@needs_loops
+@each_direction
+def test_training_at_the_same_time_from_two_threads(name: str, direction: str) -> None:
+    torch.manual_seed(0)
+    modules = [ready(name, direction, width=32, dropout=0.0).shims[0].module.train() for _ in range(2)]
+    inputs = [torch.randn(sum(LENGTHS), 32) for _ in modules]
+
+    def train(module: nn.Module, tokens: Tensor) -> list[Tensor]:
+        return list(torch.autograd.grad(module(tokens, Layout(LENGTHS)).square().sum(), list(module.parameters())))
+
+    wanted = list(map(train, modules, inputs))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(train, modules * 5, inputs * 5))
+    assert all(torch.equal(*pair) for one, other in zip(found, wanted * 5, strict=True) for pair in zip(one, other, strict=True))
+
+
+@needs_loops
+@each_direction
+def test_default_device_of_torch_does_not_matter(name: str, direction: str) -> None:
+    # given a program that makes its tensors elsewhere, beside a model on the processor
+    module, tokens = ready(name, direction, width=16).shims[0].module.eval(), torch.randn(sum(LENGTHS), 16)
+    with torch.no_grad():
+        wanted = module(tokens, Layout(LENGTHS))
+        native._own.__dict__.clear()
+        with torch.device("meta"):
+            found = module(tokens, Layout(LENGTHS, torch.device("cpu")))
+    assert torch.equal(found, wanted)
+
+
+@needs_loops
+@each_direction
+def test_under_autocast_threads_change_nothing(name: str, direction: str, two_threads: None) -> None:
+    if name.split(".")[1] not in RECURRENCES:
+        pytest.skip("has no loops of its own, and what torch does is torch's")
+    module, tokens = ready(name, direction, width=16, dropout=0.0).shims[0].module.train(), torch.randn(140, 16)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = module(tokens, Layout([140]))
+        found.append([output, *torch.autograd.grad(output.float().square().sum(), list(module.parameters()), allow_unused=True)])
+    for one, two in zip(*found, strict=True):
+        if one is not None:
+            assert (one - two).abs().max() <= 1e-4 * max(1.0, float(one.detach().abs().max()))

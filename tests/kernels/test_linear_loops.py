@@ -11,17 +11,28 @@ from spacy_emerging.kernels import linear_loops, native
 from spacy_emerging.kernels.activation import gelu, gelu_gate
 from spacy_emerging.kernels.feed_forward import feed_forward
 from spacy_emerging.kernels.linear import project
-from spacy_emerging.kernels.linear_loops import WORTH_LAYING_OUT
 from spacy_emerging.kernels.quantized import QuantizedLinear
 
-ROWS = [0, 1, WORTH_LAYING_OUT - 1, WORTH_LAYING_OUT, WORTH_LAYING_OUT + 1, 2 * WORTH_LAYING_OUT + 7, 520]
+ROWS = [0, 1, 6, 95, 96, 97, 520]
+"""Around a strip of rows, and around what goes through all columns before the next rows."""
 
 
 @pytest.fixture(params=["loops", "torch"], autouse=True)
 def way(request, monkeypatch):
-    monkeypatch.setattr(linear_loops, "FASTEST", True)  # whatever the processor
+    if request.param == "loops" and not native.available():
+        pytest.skip("no compiled loops here")
+    monkeypatch.setattr(linear_loops, "FASTEST", True)  # whatever the processor, and however few rows
+    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
     with contextlib.nullcontext() if request.param == "loops" else native.switched_off():
-        yield
+        yield request.param
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """Which loops were called, and whether without something that they need not keep."""
+    names, run = {}, native.run
+    monkeypatch.setattr(native, "run", lambda name, *given: (names.update({name: None in given}), run(name, *given)))
+    return names
 
 
 @pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
@@ -78,7 +89,7 @@ def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner):
 def test_gradients_equal_finite_differences():
     torch.manual_seed(0)
     up, down = layer(1, 2), layer(2, 1)
-    x = torch.randn(WORTH_LAYING_OUT + 1, 1, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(7, 1, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: project(x, up), x)
     assert torch.autograd.gradcheck(lambda x: feed_forward(x, up, down), x)
     assert torch.autograd.gradcheck(gelu, x)
@@ -106,6 +117,30 @@ def test_gelu_is_exact_over_all_sizes(dtype, tolerance):
     (wanted,) = torch.autograd.grad(functional.gelu(exact).sum(), exact)
     torch.testing.assert_close(gelu(x).double(), functional.gelu(exact), rtol=2e-7, atol=tolerance)
     torch.testing.assert_close(slope.double(), wanted, rtol=2e-7, atol=tolerance)
+
+
+def test_every_pass_takes_the_loops_where_they_are_the_fastest(way, called):
+    up, down, x = layer(3, 4), layer(4, 3), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    feed_forward(project(x, layer(3, 3)), up, down).sum().backward()
+    passes = {"linear_forward", "linear_back", "linear_outer", "feed_forward_forward", "feed_forward_backward"}
+    assert called.keys() == (passes if way == "loops" else set())
+
+
+def test_few_rows_and_large_weights_are_left_to_torch(monkeypatch, called):
+    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 6)
+    monkeypatch.setattr(linear_loops, "LARGEST", 20)
+    project(torch.randn(5, 3), layer(3, 4, torch.float32))
+    project(torch.randn(9, 7), layer(7, 3, torch.float32))
+    assert not called
+
+
+@pytest.mark.parametrize("graded", [True, False])
+def test_prediction_keeps_nothing_for_a_backward_pass(way, called, graded):
+    up, down, x = layer(3, 4), layer(4, 3), torch.randn(5, 3, dtype=torch.float64)
+    with torch.set_grad_enabled(graded):
+        found = feed_forward(x, up, down)
+    torch.testing.assert_close(found, down(functional.gelu(up(x))))
+    assert called == ({"feed_forward_forward": not graded} if way == "loops" else {})
 
 
 def test_under_autocast_products_are_in_low_precision():

@@ -12,6 +12,8 @@ from spacy_emerging.kernels.mlstm import mlstm_chunkwise, mlstm_recurrent
 from spacy_emerging.kernels.mlstm_loops import mlstm_of_sequences
 
 HEADS, WIDTH = 2, 5
+KEPT = 7
+"""Which argument of `native.run` are the states that the backward pass needs."""
 
 
 @pytest.fixture(params=["loops", "torch"])
@@ -129,6 +131,17 @@ def test_two_threads_give_what_one_gives(request: pytest.FixtureRequest) -> None
     together = mix("loops", tensors, [9, 30, 4, 1], chunk=8)
     assert torch.equal(alone, together)
     assert all(map(torch.equal, torch.autograd.grad((together * wanted).sum(), tensors), gradients))
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiled loops")
+@pytest.mark.parametrize("graded", [True, False])
+def test_prediction_keeps_nothing_for_a_backward_pass(graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, run = [], native.run
+    monkeypatch.setattr(native, "run", lambda *arguments: (given.append(arguments), run(*arguments)))
+    with torch.set_grad_enabled(graded):
+        mix("loops", draw(40), [40], chunk=8)
+    (arguments,) = given
+    assert (arguments[KEPT] is not None) == graded
 
 
 def test_none_where_the_loops_do_not_run() -> None:

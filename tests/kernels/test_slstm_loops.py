@@ -12,6 +12,8 @@ from spacy_emerging.kernels.slstm import Packing, slstm, slstm_reference
 from spacy_emerging.kernels.slstm_loops import slstm_of_sequences
 
 HEADS, WIDTH = 3, 5
+KEPT = 14
+"""Which argument of `native.run` is what the backward pass needs."""
 LENGTHS = [[1], [7], [1, 9, 4, 9, 2], [40, 1], [100, 5, 3], [3] * 40]
 
 
@@ -144,6 +146,17 @@ def test_two_threads_give_what_one_gives(request: pytest.FixtureRequest) -> None
     assert torch.equal(alone, together)
     for ours, theirs in zip(torch.autograd.grad((together * wanted).sum(), tensors), gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(not native.available(), reason="no compiled loops")
+@pytest.mark.parametrize("graded", [True, False])
+def test_prediction_keeps_nothing_for_a_backward_pass(graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, run = [], native.run
+    monkeypatch.setattr(native, "run", lambda *arguments: (given.append(arguments), run(*arguments)))
+    with torch.set_grad_enabled(graded):
+        mix("loops", draw(17), [6, 2, 9])
+    (arguments,) = given
+    assert (arguments[KEPT] is not None) == graded
 
 
 def test_none_where_the_loops_do_not_run() -> None:

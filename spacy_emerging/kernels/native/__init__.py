@@ -103,7 +103,7 @@ def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
     key = f"{name} {like.dtype}"
     if key not in kept or kept[key].numel() < count:
         with torch.inference_mode(False):  # what is made in that mode may not be written outside of it
-            kept[key] = torch.empty(count, dtype=like.dtype)
+            kept[key] = torch.empty(count, dtype=like.dtype, device="cpu")
     return kept[key][:count].view(shape)
 
 
