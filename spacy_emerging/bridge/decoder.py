@@ -31,8 +31,8 @@ class BatchLoss:
         self.tensor = sum((output.total for output in outputs), torch.zeros(())) / max(self.count, 1)
         self.logged: dict[str, float] = {}
         for output in outputs:
-            for key, value in output.logged.items():
-                self.logged[key] = self.logged.get(key, 0.0) + value * output.count / max(self.count, 1)
+            for key, value in output.logged.items() if self.count else ():
+                self.logged[key] = self.logged.get(key, 0.0) + value * output.count / self.count
 
     @property
     def value(self) -> float:
@@ -100,7 +100,8 @@ def _begin_update(model: Model, vectors: TokenVectors, ids: list[Ints2d]) -> tup
         ]
         if hasattr(module, "private_step") and shim.lr_scale:
             _private_step(module, batches)
-        outputs = [module.loss(*batch) for batch in batches]
+        loss_of = module.loss if shim.lr_scale else getattr(module, "frozen_loss", module.loss)
+        outputs = [loss_of(*batch) for batch in batches]
     loss = BatchLoss(outputs)
 
     def backprop() -> TokenVectors:

@@ -121,7 +121,7 @@ class Adversarial(Softmax):
         any annotation is not judged. draws (B, L, N): what `draws` gave, padded; drawn here if left out. Summed over annotated tokens.
         The discriminator takes no gradient; from it, only labels pass gradients on, and not the states that it reads them with.
         """
-        if self.discriminator is None or not self.training:
+        if self.discriminator is None or not self.training or not mask.any():
             return super().loss(states, mask, gold)
         tokens, ids = self.dropout(states[mask]), gold[mask]
         scores = [output(tokens) for output in self.outputs]
@@ -129,6 +129,10 @@ class Adversarial(Softmax):
             fooling = self._bounded(states[mask].detach(), mask, ids, scores, self._drawn(mask, draws))
         total, count = self._entropy(scores, ids) + self.settings.weight * fooling, int((ids >= 0).any(dim=1).sum())
         return LossOutput(total, count, {"generator": fooling.item() / max(count, 1), **self._told})
+
+    def frozen_loss(self, states: Tensor, mask: Tensor, gold: Tensor, draws: Tensor | None = None) -> LossOutput:
+        """The cross-entropy alone, for a decoder that is not trained: its discriminator has learned nothing of what it would judge."""
+        return super().loss(states, mask, gold)
 
     def _entropy(self, scores: Sequence[Tensor], ids: Tensor) -> Tensor:
         """Cross-entropy of scores (T, K) per field, summed over fields and annotated tokens; ids (T, F)."""

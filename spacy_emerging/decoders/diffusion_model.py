@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -121,8 +122,8 @@ class Diffusion(nn.Module):
 
     def _left(self, times: Tensor, like: Tensor) -> Tensor:
         """(N,) of the signal at whole times, in at least float32."""
-        left = self.left.to(times.device)[times]
-        return left.to(like.device, torch.promote_types(like.dtype, torch.float32))
+        left = self.left[times.cpu()].to(torch.promote_types(like.dtype, torch.float32))  # not every device has float64
+        return left.to(like.device)
 
     def _modulations(self, times: Tensor) -> Tensor:
         return self.denoiser.times(times * (WAVES / self.settings.times))
@@ -142,7 +143,7 @@ class Diffusion(nn.Module):
         if self.settings.samples == 1:
             return Prediction([layout.pad(field[0]) for field in scores], layout.pad(labels[0]))
         best, agreement = _most_typical(labels, layout)
-        means = [field.exp().mean(0).log() for field in scores]
+        means = [field.logsumexp(0) - math.log(len(field)) for field in scores]
         return Prediction([layout.pad(field) for field in means], layout.pad(best), layout.pad(agreement))
 
     @torch.no_grad()

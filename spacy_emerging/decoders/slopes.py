@@ -19,5 +19,5 @@ def sloped(value: Tensor, scores: Sequence[Tensor], slopes: Sequence[Tensor]) ->
     """A number of this value, whose gradient by scores (T, K) per field is `slopes`."""
     found = value.detach()
     for field, slope in zip(scores, slopes, strict=True):
-        found = found + ((field - field.detach()) * slope.to(field)).sum()
+        found = found + ((field - field.detach()).to(slope) * slope).sum()  # in the precision of the slope
     return found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spacy_emerging.bridge.decoder import decoder_block, set_fields
-from spacy_emerging.decoders import collapse
+from spacy_emerging.decoders import adversarial, collapse
 from spacy_emerging.decoders.adversarial import Adversarial, AdversarialDecoder
 from spacy_emerging.decoders.discriminator import Discriminator
 from spacy_emerging.decoders.softmax import SoftmaxDecoder
@@ -260,6 +260,15 @@ def test_bound_does_not_depend_on_how_the_loss_is_scaled() -> None:
     torch.testing.assert_close(gradients(20.0, 0.3, scale=100.0), gradients(20.0, 0.3))
 
 
+def test_frozen_decoder_lets_no_discriminator_teach_the_encoder() -> None:
+    # given the same labeler with a discriminator and without, both frozen
+    found = []
+    for builder in (SoftmaxDecoder(), AdversarialDecoder(weight=1.0, bound=0.0)):
+        _, backprop = block(builder, lr_scale=0.0).begin_update(vectors(1, 5, 2))
+        found.append(numpy.concatenate(backprop()))
+    numpy.testing.assert_array_equal(*found)
+
+
 def test_frozen_decoder_trains_no_discriminator() -> None:
     model = block(AdversarialDecoder(), lr_scale=0.0)
     before = model.to_bytes()
@@ -273,6 +282,18 @@ def test_nothing_annotated_teaches_nothing() -> None:
     decoder.private_step([states], [mask], [torch.full_like(gold, -1)])
     assert same(decoder.state_dict(), before)
     output = decoder.loss(states, mask, torch.full_like(gold, -1))
+    assert (output.total.item(), output.count) == (0.0, 0)
+
+
+def test_batch_without_annotation_logs_nothing() -> None:
+    model = block(AdversarialDecoder())
+    assert "discriminator_accuracy" in model.begin_update(vectors(1, 4, 2))[0].logged
+    X, ids = vectors(2, 3)
+    assert model.begin_update((X, [numpy.full_like(unit, -1) for unit in ids]))[0].logged == {}
+
+
+def test_no_tokens_at_all_cost_nothing() -> None:
+    output = module().float().loss(torch.zeros(0, 0, WIDTH), torch.zeros(0, 0, dtype=torch.bool), torch.zeros(0, 0, 2, dtype=torch.int64))
     assert (output.total.item(), output.count) == (0.0, 0)
 
 
@@ -331,6 +352,24 @@ def test_steps_of_the_discriminator_are_counted_by_batch() -> None:
         model.begin_update(vectors(1, 4, 3, 2))
         (state, *_) = model.shims[0].module._optimizer.state.values()
         assert int(state["step"]) == steps
+
+
+def test_every_step_draws_its_own_labels_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given somebody who notes what the discriminator is taught on
+    lessons, ratios, (teach, penalty) = [], [], (adversarial.teach, adversarial.penalty)
+    monkeypatch.setattr(adversarial, "teach", lambda judge, lesson, *others: lessons.append(lesson) or teach(judge, lesson, *others))
+    monkeypatch.setattr(adversarial, "penalty", lambda judge, lesson, ratio: ratios.append(ratio) or penalty(judge, lesson, ratio))
+    decoder, (states, mask, gold) = module(discriminator_steps=2, gradient_penalty=1.0), batch(9)
+    drawn, scores = decoder.draws([9]), [output(states[mask]) for output in decoder.outputs]
+    decoder.private_step([states], [mask], [gold], [drawn[None]])
+    # then each step has its own columns of what was drawn, and the labeler has the first ones for itself
+    for step, (lesson, ratio) in enumerate(zip(lessons, ratios, strict=True)):
+        start = LABELS + step * (LABELS + 1)
+        noise = -(-drawn[:, start : start + LABELS].log()).log()
+        for field, own, labels in zip(scores, noise.split([3, 2], 1), lesson.generated, strict=True):
+            assert torch.equal(labels.argmax(1), (field + own).argmax(1))
+        torch.testing.assert_close(ratio, drawn[:, start + LABELS].double())
+    assert len(lessons) == 2 and not torch.equal(lessons[0].generated[0], lessons[1].generated[0])
 
 
 def test_neighbours_are_seen_as_far_as_the_window_goes() -> None:
@@ -399,6 +438,27 @@ def test_gradients_of_both_sides_in_finite_differences(reading: str) -> None:
             return decoder._lesson(bucket, 0)[0]
 
         assert torch.autograd.gradcheck(taught, [value.detach().clone().requires_grad_() for value in values])
+
+
+def test_gradient_of_the_training_loss_in_finite_differences() -> None:
+    """As far as the discriminator is heard without a bound, along a direction in which all weights of the labeler move."""
+    decoder, (states, mask, gold) = module(weight=0.7, bound=0.0, straight_through=False, temperature=0.7), batch(3, 2)
+    gold[0, 1, 1] = -1
+    draws, parameters = decoder.draws([3, 3]).reshape(2, 3, -1), list(decoder.outputs.parameters())
+    for _ in range(20):  # a discriminator that has something to say
+        decoder.private_step([states], [mask], [gold])
+    directions = [torch.randn_like(parameter) for parameter in parameters]
+    slopes = torch.autograd.grad(decoder.loss(states, mask, gold, draws).total, parameters)
+
+    def at(step: float) -> float:
+        moved = copy.deepcopy(decoder)
+        with torch.no_grad():
+            for parameter, direction in zip(moved.outputs.parameters(), directions, strict=True):
+                parameter += step * direction
+        return moved.loss(states, mask, gold, draws).total.item()
+
+    expected = (at(1e-5) - at(-1e-5)) / 2e-5
+    assert sum((slope * way).sum().item() for slope, way in zip(slopes, directions, strict=True)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_mixed_precision_ends_before_the_discriminator() -> None:

@@ -16,6 +16,7 @@ from spacy_emerging.decoders.diffusion_model import Diffusion
 from spacy_emerging.decoders.diffusion_targets import Noisy
 from spacy_emerging.decoders.noise import BLOCK, noise_of_positions, training_draws
 from spacy_emerging.errors import SettingError
+from spacy_emerging.kernels.diffusion import time_grid
 from spacy_emerging.types import Field
 
 WIDTH = 4
@@ -105,6 +106,36 @@ def test_perfect_denoiser_gives_the_labels_back(mode: str, steps: int, sampler: 
         assert (field[mask].gather(1, wanted[mask][:, [f]]).exp() > 0.99).all()
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "ancestral"])
+def test_each_step_goes_on_where_the_last_one_ended(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given somebody who notes what the network hears and says in three steps
+    settings = {"steps": 3, "sampler": sampler, "self_conditioning": True, "snr_scale": 0.5}
+    decoder, (states, mask) = module(spread=1.0, **settings), batch(5, 2)
+    heard: list[tuple[Tensor, Tensor | None]] = []
+    said: list[Tensor] = []
+    forward = decoder.denoiser.forward
+    monkeypatch.setattr(
+        decoder.denoiser,
+        "forward",
+        lambda noisy, earlier, *others: heard.append((noisy, earlier)) or said.append(forward(noisy, earlier, *others)) or said[-1],
+    )
+    decoder.predict(states, mask)
+    # then it begins with noise and no estimate
+    layout, left = Layout([5, 2]), [decoder.left[time].float() for time in time_grid(50, 3)]
+    noise = [noise_of_positions(5, decoder.tags.bits, 0, 0, step)[layout.position] for step in range(3)]
+    torch.testing.assert_close(heard[0][0][0], noise[0])
+    assert heard[0][1] is None and not torch.allclose(noise[1], noise[2])
+    for step, (now, later) in enumerate(itertools.pairwise(left[:3])):
+        # and each step hears the last estimate, and where equation 12 of arXiv 2010.02502 leads from it
+        noisy = heard[step][0]
+        clean = decoder.target.bits(said[step], Noisy(noisy, now, layout)).clamp(-1, 1)
+        rest = (noisy - now.sqrt() * 0.5 * clean) / (1 - now).sqrt()
+        sigma = ((1 - later) / (1 - now) * (1 - now / later)).sqrt() if sampler == "ancestral" else torch.tensor(0.0)
+        expected = later.sqrt() * 0.5 * clean + (1 - later - sigma**2).sqrt() * rest + sigma * noise[step + 1]
+        torch.testing.assert_close(heard[step + 1][0], expected)
+        torch.testing.assert_close(heard[step + 1][1], clean)
+
+
 def test_codes_that_are_no_labels_are_read_as_labels() -> None:
     # given a network that says 111, 110 and 101 of a field with the labels 000 to 100
     decoder, (states, mask) = module(TAG, loss="squared"), batch(3)
@@ -125,9 +156,10 @@ def test_token_states_are_read_once_however_many_steps(settings: dict[str, Any],
 
 @each_mode
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1.0, 1e6])
-def test_no_step_gives_anything_but_numbers(settings: dict[str, Any], scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("samples", [1, 2])
+def test_no_step_gives_anything_but_numbers(settings: dict[str, Any], samples: int, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # given weights and states far beyond what training makes, all 50 of 50 steps are watched
-    decoder, (states, mask) = module(**settings, steps=50, spread=3.0), batch(5, 2, scale=scale)
+    decoder, (states, mask) = module(**settings, steps=50, samples=samples, spread=3.0), batch(5, 2, scale=scale)
     seen: list[Tensor] = []
     original = decoder.denoiser.forward
     monkeypatch.setattr(decoder.denoiser, "forward", lambda noisy, *others: seen.append(noisy) or original(noisy, *others))

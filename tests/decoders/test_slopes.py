@@ -20,3 +20,10 @@ def test_value_and_gradient_are_those_given() -> None:
     number = sloped(torch.tensor(7.0), scores, slopes)
     assert number.item() == 7.0
     torch.testing.assert_close(torch.autograd.grad(5 * number, scores), tuple(5 * slope for slope in slopes))
+
+
+def test_small_slopes_of_scores_in_half_precision_survive_until_they_are_scaled() -> None:
+    # given a slope that half precision could not hold, and the factor by which losses in half precision are multiplied
+    scores, slope = torch.ones(2, 3, dtype=torch.float16, requires_grad=True), torch.full((2, 3), 3.1e-8)
+    (found,) = torch.autograd.grad(65536 * sloped(torch.tensor(1.0), [scores], [slope]), scores)
+    torch.testing.assert_close(found.float(), 65536 * slope, rtol=1e-3, atol=0)
