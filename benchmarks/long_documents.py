@@ -25,7 +25,7 @@ import spacy
 import torch
 import typer
 from measuring import CLEAR, status
-from pages import put
+from pages import circumstances, put
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -73,8 +73,7 @@ def measure(words: int, encoder: str, width: int, depth: int, max_batch_tokens: 
 def table(rows: list[dict[str, float]], encoder: str, width: int, depth: int, max_batch_tokens: int, command: str) -> str:
     """Markdown."""
     lines = [
-        f"`emerging_tagger` with `{encoder}`, width {width}, depth {depth}, `max_batch_tokens` {max_batch_tokens:,}, one thread, "
-        f"torch {torch.__version__}:",
+        f"{circumstances()} `emerging_tagger` with `{encoder}`, width {width}, depth {depth}, `max_batch_tokens` {max_batch_tokens:,}:",
         "",
         f"    {command}",
         "",

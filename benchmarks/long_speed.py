@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 import typer
 from long_documents import SHORT, doc, pipeline
-from pages import show
+from pages import circumstances, show
 from spacy.language import Language
 from spacy.tokens import Doc
 from subjects import ENCODERS
@@ -73,7 +73,7 @@ def main(
         turn(nlp, 2 * 8192, 1)
     found = [{name: turn(nlp, words, short) for name, nlp in taggers.items()} for _ in range(turns)]
     lines = [
-        f"Width {width}, depth {depth}, segments of 8,192 words, one thread, torch {torch.__version__}, {turns} turns; µs per word:",
+        f"{circumstances()} Width {width}, depth {depth}, segments of 8,192 words, {turns} turns; µs per word:",
         "",
         f"| encoder | Docs of {SHORT:,} words | one Doc of {words:,} | ratio |",
         "| --- | ---: | ---: | ---: |",

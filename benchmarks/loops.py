@@ -15,10 +15,9 @@ from typing import Annotated
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
-import torch
 import typer
 from measuring import BOTH, FORWARD, Case
-from pages import show
+from pages import circumstances, show
 from subjects import ENCODERS, build
 from tables import short
 
@@ -61,7 +60,7 @@ def main(
         raise SystemExit("The loops were not compiled on this machine: there is nothing to compare.")
     heads = [f"{length:,}, {passes}" for length in LENGTHS for passes in (FORWARD, BOTH)]
     lines = [
-        f"Speed with the loops beside the speed in plain torch, {torch.backends.cpu.get_cpu_capability()}, width {width}, depth {depth}:",
+        f"{circumstances()} Speed with the loops beside the speed in plain torch, width {width}, depth {depth}:",
         "",
     ]
     lines += ["| encoder | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]

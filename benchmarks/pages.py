@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from datetime import date
 from pathlib import Path
 
+import torch
+
 from spacy_emerging.corpus.files import replacing
+
+
+def circumstances() -> str:
+    """When, where and with what a table was measured, in a sentence."""
+    machine = f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()})"
+    threads = torch.get_num_threads()
+    return f"Measured on {date.today().isoformat()}: {machine}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}."
 
 
 def put(page: Path, tables: str, begin: str, end: str) -> None:

@@ -5,7 +5,7 @@
 
 Prediction: taggers of equal width on given tokens with freshly drawn weights, ours and spaCy's over one embedding, in turns. Training:
 one epoch of `spacy train` with the default tagger of `spacy-emerging config` beside spaCy's default CNN tagger, in turns. Processor time
-on one thread; ratios to spaCy's are taken within a turn, and given as median (least to most).
+on one thread; ratios are taken within a turn, and given as median (least to most).
 Stanza and Flair are compared with where they are installed. Flair wants an older `conllu` than this package, which this script does
 not need, so an environment of its own is best: `pip install -e . stanza && pip install flair`.
 """
@@ -26,7 +26,7 @@ import spacy
 import taggers
 import torch
 import typer
-from pages import put
+from pages import circumstances, put
 from results import config_for
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
@@ -37,6 +37,7 @@ BEGIN, END = "<!-- pipelines: begin -->", "<!-- pipelines: end -->"
 OURS = ("LSTMEncoder", "Mamba2Encoder", "XLSTMEncoder")
 DEPTH = 2
 STOCK = "spaCy: CNN, depth 4, `tagger`"
+STANZA, FLAIR = "Stanza: BiLSTM, depth 2", "Flair: BiLSTM, depth 2"
 
 
 def subjects(docs: Sequence[Doc], encoders: Sequence[str]) -> dict[str, taggers.Tagger]:
@@ -45,8 +46,8 @@ def subjects(docs: Sequence[Doc], encoders: Sequence[str]) -> dict[str, taggers.
     for name in encoders:
         found[f"`{name}`, depth {DEPTH}, `emerging_tagger`"] = taggers.spacy_tagger(docs, taggers.encoder(name, DEPTH), "emerging_tagger")
     for package, title, make in (
-        ("stanza", "Stanza: BiLSTM, depth 2", taggers.stanza_tagger),
-        ("flair", "Flair: BiLSTM, depth 2", taggers.flair_tagger),
+        ("stanza", STANZA, taggers.stanza_tagger),
+        ("flair", FLAIR, taggers.flair_tagger),
     ):
         if importlib.util.find_spec(package) is not None:
             found[title] = make(docs)
@@ -84,14 +85,21 @@ def epoch(encoder: str, train: Path) -> Callable[[], None]:
 
 
 def table(seconds: Mapping[str, Sequence[float]], words: int, what: str) -> list[str]:
-    """Markdown: words per second, and the ratio to the first row."""
-    first = next(iter(seconds.values()))
-    lines = [f"| {what} | words/s | beside spaCy's |", "| --- | ---: | ---: |"]
+    """Markdown: words per second, and ratios to spaCy's, which is the first row, and to Stanza's and Flair's where they are there."""
+    peers = {"spaCy": next(iter(seconds)), "Stanza": STANZA, "Flair": FLAIR}
+    beside = {peer: seconds[name] for peer, name in peers.items() if name in seconds}
+    heads = [what, "words/s", *(f"beside {peer}'s" for peer in beside)]
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for name, spent in seconds.items():
-        ratios = [one / other for one, other in zip(first, spent, strict=True)]
-        ratio = f"{short(statistics.median(ratios))}× ({short(min(ratios))}–{short(max(ratios))})"
-        lines.append(f"| {name} | {words / statistics.median(spent):,.0f} | {ratio} |")
+        ratios = [_ratio(of_peer, spent) for of_peer in beside.values()]
+        lines.append(f"| {name} | {words / statistics.median(spent):,.0f} | {' | '.join(ratios)} |")
     return lines
+
+
+def _ratio(peer: Sequence[float], ours: Sequence[float]) -> str:
+    """Median (least to most) over turns."""
+    ratios = [one / other for one, other in zip(peer, ours, strict=True)]
+    return f"{short(statistics.median(ratios))}× ({short(min(ratios))}–{short(max(ratios))})"
 
 
 def main(
@@ -107,7 +115,7 @@ def main(
     words = sum(map(len, gold))
     work = subjects(gold, encoders.split(","))
     in_turns(work, 1)  # the first calls fill caches
-    lines = [f"Prediction, {words:,} words, width {taggers.WIDTH}, freshly drawn weights, {repeats} turns:", ""]
+    lines = [circumstances(), "", f"Prediction, {words:,} words, width {taggers.WIDTH}, freshly drawn weights, {repeats} turns:", ""]
     lines += table(in_turns(work, repeats), words, "tagger")
     if train is not None:
         size = sum(map(len, DocBin().from_disk(train).get_docs(spacy.blank("en").vocab)))

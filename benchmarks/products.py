@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import torch
 import typer
 from measuring import BOTH, Case
-from pages import show
+from pages import circumstances, show
 from subjects import build, lstm_units
 from tables import short
 from torch import nn
@@ -76,7 +76,7 @@ def main(
 ) -> None:
     """Measures encoders, their products alone, and LSTMs of as many parameters."""
     heads = ["encoder", "words", "encoder, ms", "products alone, ms", "share", "`nn.LSTM`, ms", "encoder beside it", "products beside it"]
-    lines = [f"Forward and backward, one thread, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, {turns} turns:", ""]
+    lines = [f"{circumstances()} Forward and backward, {turns} turns:", ""]
     lines += ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
     lines += [row(name, int(length), turns) for name in encoders.split(",") for length in lengths.split(",")]
     show("\n".join(lines), write, BEGIN, END)

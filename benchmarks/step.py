@@ -25,7 +25,7 @@ import numpy
 import spacy
 import torch
 import typer
-from pages import put
+from pages import circumstances, put
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -35,7 +35,6 @@ from spacy_emerging.cli.compose import Choices, compose
 
 DOCS, LENGTH, TAGS, VOCABULARY = 64, 25, 17, 20_000
 BEGIN, END = "<!-- step: begin -->", "<!-- step: end -->"
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::_linear_pointwise", "_Linear", "_LinearBackward")
 OPERATIONS = 12
 """Rows of the table of operations."""
 
@@ -132,8 +131,8 @@ def _wrap_passes(node: Any, name: str, clock: Clock) -> None:
     node._func = call
 
 
-def measure(encoder: str, task: str, repeats: int) -> tuple[dict[str, float], list[tuple[str, float, int]], float]:
-    """Milliseconds by part, operations of the encoder with their share and calls per step, and the share of matrix products."""
+def measure(encoder: str, task: str, repeats: int) -> tuple[dict[str, float], list[tuple[str, float, int]]]:
+    """Milliseconds by part, and operations of the encoder with their share and calls per step."""
     nlp, batches = pipeline(encoder, task)
     optimizer = nlp.create_optimizer()
     clock, steps = Clock(), []
@@ -145,11 +144,10 @@ def measure(encoder: str, task: str, repeats: int) -> tuple[dict[str, float], li
         if turn >= 3:  # the first ones fill caches
             steps.append(dict(clock.seconds))
     parts = {name: 1e3 * statistics.median(step[name] for step in steps) for name in steps[0]}
-    operations, products = _operations(nlp)
-    return dict(sorted(parts.items(), key=lambda item: -item[1])), operations, products
+    return dict(sorted(parts.items(), key=lambda item: -item[1])), _operations(nlp)
 
 
-def _operations(nlp: Language) -> tuple[list[tuple[str, float, int]], float]:
+def _operations(nlp: Language) -> list[tuple[str, float, int]]:
     """What torch's operations take of the encoder's forward and backward passes."""
     encoders = [node for _, pipe in nlp.pipeline for node in pipe.model.walk() if node.name.endswith("Encoder.v1") and node.shims]
     vectors = [numpy.random.default_rng(i).standard_normal((LENGTH, encoders[0].get_dim("nI"))).astype("float32") for i in range(DOCS)]
@@ -164,14 +162,13 @@ def _operations(nlp: Language) -> tuple[list[tuple[str, float, int]], float]:
             both()
     events = [event for event in profiler.key_averages() if event.self_cpu_time_total > 0]
     total = sum(event.self_cpu_time_total for event in events)
-    products = sum(event.self_cpu_time_total for event in events if event.key in PRODUCTS)
     largest = sorted(events, key=lambda event: -event.self_cpu_time_total)[:OPERATIONS]
-    return [(event.key, event.self_cpu_time_total / total, event.count // 5) for event in largest], products / total
+    return [(event.key, event.self_cpu_time_total / total, event.count // 5) for event in largest]
 
 
-def table(encoder: str, task: str, repeats: int, measured: tuple[dict[str, float], list[tuple[str, float, int]], float]) -> str:
+def table(encoder: str, task: str, repeats: int, measured: tuple[dict[str, float], list[tuple[str, float, int]]]) -> str:
     """Markdown: parts of the step, operations of the encoder."""
-    parts, operations, products = measured
+    parts, operations = measured
     total = sum(parts.values())
     lines = [
         f"One `nlp.update` of {DOCS} × {LENGTH} words with `{encoder}` and `{task}` in the default sizes: "
@@ -181,7 +178,7 @@ def table(encoder: str, task: str, repeats: int, measured: tuple[dict[str, float
         "| --- | ---: | ---: |",
         *(f"| {name} | {spent:.1f} | {100 * spent / total:.0f} % |" for name, spent in parts.items()),
         "",
-        f"Inside the encoder, linear layers and other matrix products take {100 * products:.0f} % of both passes, by torch's profiler:",
+        "Inside the encoder, shares of both passes by torch's profiler:",
         "",
         "| operation | share | calls per step |",
         "| --- | ---: | ---: |",
@@ -198,7 +195,8 @@ def main(
 ) -> None:
     """Profiles a step with each encoder."""
     torch.set_num_threads(1)
-    text = "\n".join(table(name, task, repeats, measure(name, task, repeats)) for name in encoder.split(","))
+    tables = [table(name, task, repeats, measure(name, task, repeats)) for name in encoder.split(",")]
+    text = "\n".join([f"{circumstances()}\n", *tables])
     if write is None:
         print(text)
         return

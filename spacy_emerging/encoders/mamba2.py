@@ -172,7 +172,7 @@ def Mamba2Encoder(
     expand (int): Inner width in units of a direction's width. The authors' default 2.
     head_width (int): Units per head; falls to the largest divisor of the inner width. The authors' default 64.
     conv_width (int): Tokens that the convolution sees, itself included. The authors' default 4.
-    chunk (int): Tokens per chunk of the plain-torch form; changes speed and memory, not results. Recommended 32 to 128.
+    chunk (int): Tokens per chunk; changes speed and memory, not results. Recommended 32 to 128.
     lr_scale (float): Factor on the learning rate; 0 freezes. max_grad_norm (float): Global gradient norm; 0 is off.
     amp (Optional[str]): null, "bf16" or "fp16".
     Raises SettingError for a setting that cannot work.
