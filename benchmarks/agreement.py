@@ -1,6 +1,6 @@
 """Whether the samples of a diffusion decoder disagree where it is wrong: the table of agreement in docs/decoders.md.
 
-    python benchmarks/agreement.py --data DIR --seeds 0,1 --write docs/decoders.md
+    python benchmarks/agreement.py --data DIR --seeds 0 --write docs/decoders.md
 
 DIR holds `gum-train.spacy`, `gum-dev.spacy` and `gum-test.spacy`, written by `spacy-emerging convert`. Taggers with the Mamba-2 encoder are
 trained with small and large bits (`snr_scale`) and asked for eight samples in several ways. What is told is how well the disagreement

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from spacy.pipeline.dep_parser import parser_score
 from spacy.scorer import Scorer
@@ -96,3 +97,12 @@ def test_costs_are_measured_and_written(tmp_path: Path) -> None:
     written = page.read_text()
     assert "| 3 labels | prediction, batches of 2 | training |" in written
     assert "| AdversarialDecoder | " in written and "| DiffusionDecoder, steps = 10 | " in written
+
+
+def test_what_tells_wrong_from_right() -> None:
+    from agreement import telling
+
+    wrong = numpy.array([True, True, False, False])
+    assert telling(numpy.array([0.9, 0.8, 0.1, 0.0]), wrong) == 1.0  # all
+    assert telling(numpy.array([0.5, 0.5, 0.5, 0.5]), wrong) == 0.5  # nothing
+    assert telling(numpy.array([0.9, 0.1, 0.5, 0.1]), wrong) == (1 + 1 + 0 + 0.5) / 4
