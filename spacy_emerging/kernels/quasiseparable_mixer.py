@@ -49,7 +49,8 @@ class QuasiseparableMixer(LoopedMixer):
         steps = _split(projected, self.sizes)[2]
         dt = functional.softplus(steps + given.step_bias.repeat(2)).unflatten(1, (2, -1)).transpose(0, 1).contiguous()
         problem = MixerProblem(projected, given, dt, -given.log_rate.exp(), begins, self.sizes)
-        found = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
+        with torch.autocast("cpu", enabled=False):  # the diagonal is as exact as in the loops
+            found = (_forward if enough_sequences(begins) else _forward_in_stages)(problem, wanted)
         return found.normed, (dt, problem.rate, found.diagonal, found.y, found.scale, found.states)
 
     def backward(
@@ -59,7 +60,8 @@ class QuasiseparableMixer(LoopedMixer):
         given, (dt, rate, *rest) = Parameters(*parameters), kept
         problem = MixerProblem(projected, given, dt, rate, begins, self.sizes)
         back = _backward if enough_sequences(begins) else _backward_in_stages
-        gradients = back(problem, _Forward(grad, *rest), grad, found)
+        with torch.autocast("cpu", enabled=False):
+            gradients = back(problem, _Forward(grad, *rest), grad, found)
         steps, grad_steps = _split(projected, self.sizes)[2], _split(found, self.sizes)[2]
         torch.mul(gradients.step_bias.transpose(0, 1).flatten(1), torch.sigmoid(steps + given.step_bias.repeat(2)), out=grad_steps)
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
@@ -107,7 +109,6 @@ def _backward(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, i
     return Parameters(weight.t(), bias, of_dt, of_rate.sum((0, 1)), diagonal_weight, diagonal_bias, norm_weight)
 
 
-@torch.autocast("cpu", enabled=False)  # the diagonal is as exact as in the loops
 def _forward_in_stages(problem: MixerProblem[Parameters], wanted: bool) -> _Forward:
     """`_forward` of fewer sequences than threads, which share the heads and channels of each."""
     projected, parameters, dt, rate, begins, sizes = problem
@@ -122,7 +123,6 @@ def _forward_in_stages(problem: MixerProblem[Parameters], wanted: bool) -> _Forw
     return _Forward(normed, diagonal, y, scale, torch.stack(states))
 
 
-@torch.autocast("cpu", enabled=False)
 def _backward_in_stages(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, into: Tensor) -> Parameters:
     """`_backward` of fewer sequences than threads."""
     projected, parameters, dt, rate, begins, sizes = problem

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.segments import can_stream, in_segments
-from spacy_emerging.kernels import linear_loops, native
+from spacy_emerging.kernels import linear_loops, native, quasiseparable_mixer
 
 from .encoders import each_direction, ready
 
@@ -210,3 +210,21 @@ def test_under_autocast_threads_change_nothing(name: str, direction: str, two_th
     for one, two in zip(*found, strict=True):
         if one is not None:
             assert (one - two).abs().max() <= 1e-4 * max(1.0, float(one.detach().abs().max()))
+
+
+@needs_loops
+def test_autocast_of_one_thread_is_not_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given two threads, of which one computes in mixed precision, that are inside of Hydra's mixer at the same time
+    module, tokens = ready("spacy-emerging.HydraEncoder.v1", width=16).shims[0].module.eval(), torch.randn(140, 16)
+    together, scan = Barrier(2, timeout=60), quasiseparable_mixer.ssd_forward
+    monkeypatch.setattr(quasiseparable_mixer, "ssd_forward", lambda *given, **how: (together.wait(), scan(*given, **how))[1])
+
+    def predict(mixed: bool) -> bool:
+        torch.set_num_threads(2)  # each thread has a number of its own; with one, the sequence would not go in stages
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            module(tokens, Layout([140]))
+            return torch.is_autocast_enabled("cpu")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(predict, [True, False])) == [True, False]
+    assert not together.broken
