@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 from collections.abc import Iterator  # noqa: E402
 from importlib.util import find_spec  # noqa: E402
+from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -43,6 +44,23 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def loops_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled loops of linear layers, and those that hold some, are taken whatever the processor, and however few tokens."""
+    monkeypatch.setattr("spacy_emerging.kernels.linear_loops.FASTEST", True)
+    monkeypatch.setattr("spacy_emerging.kernels.linear_loops.WORTH_LAYING_OUT", 0)
+
+
+@pytest.fixture
+def loop_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
+    """The compiled loops that a test calls, each with what it is given; where something need not be kept, None stands in its place."""
+    from spacy_emerging.kernels import native
+
+    calls, run = [], native.run
+    monkeypatch.setattr(native, "run", lambda name, *given: (calls.append((name, given)), run(name, *given)))
+    return calls
 
 
 @pytest.fixture

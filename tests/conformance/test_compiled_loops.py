@@ -14,19 +14,13 @@ from torch import Tensor, nn
 
 from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.segments import can_stream, in_segments
-from spacy_emerging.kernels import linear_loops, native, quasiseparable_mixer
+from spacy_emerging.kernels import native, quasiseparable_mixer
 
 from .encoders import each_direction, ready
 
+pytestmark = pytest.mark.usefixtures("loops_of_any_size")
 needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
 LENGTHS = (5, 1, 23, 140, 12)  # one token; several chunks of the default size
-
-
-@pytest.fixture(autouse=True)
-def always_worth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loops of linear layers, and those that hold some, are taken whatever the processor, and however few tokens."""
-    monkeypatch.setattr(linear_loops, "FASTEST", True)
-    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
 
 
 def passes(name: str, direction: str, dtype: torch.dtype, lengths: tuple[int, ...] = LENGTHS) -> list[Tensor]:
@@ -81,12 +75,9 @@ RECURRENCES = {
 
 @needs_loops
 @each_direction
-def test_segments_take_the_loops_too(name: str, direction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segments_take_the_loops_too(name: str, direction: str, loop_calls: list[tuple[str, tuple[object, ...]]]) -> None:
     # given an encoder that has loops, and somebody who notes which are called
     wanted = RECURRENCES.get(name.split(".")[1], set())
-    called: set[str] = set()
-    run = native.run
-    monkeypatch.setattr(native, "run", lambda loop, *arguments: (called.add(loop), run(loop, *arguments)))
     module = ready(name, direction, width=16).shims[0].module.eval()
     tokens = torch.randn(100, 16)
     with torch.no_grad():
@@ -95,7 +86,7 @@ def test_segments_take_the_loops_too(name: str, direction: str, monkeypatch: pyt
         # when a sequence goes in segments
         by_loops = in_segments(module, tokens, 30)
         # then it goes through them, and comes out as by plain torch
-        assert wanted <= called
+        assert wanted <= {loop for loop, _ in loop_calls}
         with native.switched_off():
             by_torch = in_segments(module, tokens, 30)
     assert (by_loops - by_torch).abs().max() <= 2e-4 * max(1.0, float(by_torch.abs().max()))
@@ -216,8 +207,8 @@ def test_under_autocast_threads_change_nothing(name: str, direction: str, two_th
 def test_autocast_of_one_thread_is_not_that_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     # given two threads, of which one computes in mixed precision, that are inside of Hydra's mixer at the same time
     module, tokens = ready("spacy-emerging.HydraEncoder.v1", width=16).shims[0].module.eval(), torch.randn(140, 16)
-    together, scan = Barrier(2, timeout=60), quasiseparable_mixer.ssd_forward
-    monkeypatch.setattr(quasiseparable_mixer, "ssd_forward", lambda *given, **how: (together.wait(), scan(*given, **how))[1])
+    together, scan, met = Barrier(2, timeout=60), quasiseparable_mixer.ssd_forward, []
+    monkeypatch.setattr(quasiseparable_mixer, "ssd_forward", lambda *given, **how: met.append(together.wait()) or scan(*given, **how))
 
     def predict(mixed: bool) -> bool:
         torch.set_num_threads(2)  # each thread has a number of its own; with one, the sequence would not go in stages
@@ -227,4 +218,4 @@ def test_autocast_of_one_thread_is_not_that_of_another(monkeypatch: pytest.Monke
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(predict, [True, False])) == [True, False]
-    assert not together.broken
+    assert met

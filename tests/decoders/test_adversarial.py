@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spacy_emerging.bridge.decoder import decoder_block, set_fields
-from spacy_emerging.decoders import adversarial, collapse
-from spacy_emerging.decoders.adversarial import Adversarial, AdversarialDecoder
+from spacy_emerging.decoders import adversarial_model, collapse
+from spacy_emerging.decoders.adversarial import AdversarialDecoder
+from spacy_emerging.decoders.adversarial_model import Adversarial
 from spacy_emerging.decoders.discriminator import Discriminator
 from spacy_emerging.decoders.softmax import SoftmaxDecoder
 from spacy_emerging.errors import ModelDataError, SettingError
@@ -356,9 +357,9 @@ def test_steps_of_the_discriminator_are_counted_by_batch() -> None:
 
 def test_every_step_draws_its_own_labels_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
     # given somebody who notes what the discriminator is taught on
-    lessons, ratios, (teach, penalty) = [], [], (adversarial.teach, adversarial.penalty)
-    monkeypatch.setattr(adversarial, "teach", lambda judge, lesson, *others: lessons.append(lesson) or teach(judge, lesson, *others))
-    monkeypatch.setattr(adversarial, "penalty", lambda judge, lesson, ratio: ratios.append(ratio) or penalty(judge, lesson, ratio))
+    lessons, ratios, (teach, penalty) = [], [], (adversarial_model.teach, adversarial_model.penalty)
+    monkeypatch.setattr(adversarial_model, "teach", lambda judge, lesson, *others: lessons.append(lesson) or teach(judge, lesson, *others))
+    monkeypatch.setattr(adversarial_model, "penalty", lambda judge, lesson, ratio: ratios.append(ratio) or penalty(judge, lesson, ratio))
     decoder, (states, mask, gold) = module(discriminator_steps=2, gradient_penalty=1.0), batch(9)
     drawn, scores = decoder.draws([9]), [output(states[mask]) for output in decoder.outputs]
     decoder.private_step([states], [mask], [gold], [drawn[None]])

@@ -18,21 +18,11 @@ ROWS = [0, 1, 6, 95, 96, 97, 520]
 
 
 @pytest.fixture(params=["loops", "torch"], autouse=True)
-def way(request, monkeypatch):
+def way(request, loops_of_any_size):
     if request.param == "loops" and not native.available():
         pytest.skip("no compiled loops here")
-    monkeypatch.setattr(linear_loops, "FASTEST", True)  # whatever the processor, and however few rows
-    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
     with contextlib.nullcontext() if request.param == "loops" else native.switched_off():
         yield request.param
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Which loops were called, and whether without something that they need not keep."""
-    names, run = {}, native.run
-    monkeypatch.setattr(native, "run", lambda name, *given: (names.update({name: None in given}), run(name, *given)))
-    return names
 
 
 @pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
@@ -119,28 +109,28 @@ def test_gelu_is_exact_over_all_sizes(dtype, tolerance):
     torch.testing.assert_close(slope.double(), wanted, rtol=2e-7, atol=tolerance)
 
 
-def test_every_pass_takes_the_loops_where_they_are_the_fastest(way, called):
+def test_every_pass_takes_the_loops_where_they_are_the_fastest(way, loop_calls):
     up, down, x = layer(3, 4), layer(4, 3), torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     feed_forward(project(x, layer(3, 3)), up, down).sum().backward()
     passes = {"linear_forward", "linear_back", "linear_outer", "feed_forward_forward", "feed_forward_backward"}
-    assert called.keys() == (passes if way == "loops" else set())
+    assert {name for name, _ in loop_calls} == (passes if way == "loops" else set())
 
 
-def test_few_rows_and_large_weights_are_left_to_torch(monkeypatch, called):
+def test_few_rows_and_large_weights_are_left_to_torch(monkeypatch, loop_calls):
     monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 6)
     monkeypatch.setattr(linear_loops, "LARGEST", 20)
     project(torch.randn(5, 3), layer(3, 4, torch.float32))
     project(torch.randn(9, 7), layer(7, 3, torch.float32))
-    assert not called
+    assert not loop_calls
 
 
 @pytest.mark.parametrize("graded", [True, False])
-def test_prediction_keeps_nothing_for_a_backward_pass(way, called, graded):
+def test_prediction_keeps_nothing_for_a_backward_pass(way, loop_calls, graded):
     up, down, x = layer(3, 4), layer(4, 3), torch.randn(5, 3, dtype=torch.float64)
     with torch.set_grad_enabled(graded):
         found = feed_forward(x, up, down)
     torch.testing.assert_close(found, down(functional.gelu(up(x))))
-    assert called == ({"feed_forward_forward": not graded} if way == "loops" else {})
+    assert [(name, None in given) for name, given in loop_calls] == ([("feed_forward_forward", not graded)] if way == "loops" else [])
 
 
 def test_under_autocast_products_are_in_low_precision():

@@ -9,7 +9,7 @@ from spacy_emerging.encoders import hydra, mamba_layers
 from spacy_emerging.kernels import linear_loops, looped_mixer, native
 from spacy_emerging.kernels.quantized import QuantizedLinear
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="no compiled loops here")
+pytestmark = [pytest.mark.skipif(not native.available(), reason="no compiled loops here"), pytest.mark.usefixtures("loops_of_any_size")]
 
 LENGTHS = [1, 7, 40, 2, 70, 1]
 ENCODERS = [
@@ -19,13 +19,6 @@ ENCODERS = [
     ("Mamba2Encoder", "concat"),
     ("HydraEncoder", "concat"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def always_worth(monkeypatch):
-    """Whatever the processor, and however few tokens."""
-    monkeypatch.setattr(linear_loops, "FASTEST", True)
-    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
 
 
 @pytest.fixture

@@ -5,28 +5,15 @@ import torch
 from torch import nn
 
 from spacy_emerging.bridge.layout import Layout
-from spacy_emerging.kernels import linear_loops, native
+from spacy_emerging.kernels import native
 from spacy_emerging.kernels.linear_scan import linear_scan
 from spacy_emerging.kernels.minimal_gates import minimal_gates
 from spacy_emerging.kernels.minimal_scan import minimal_layer, minimal_scan
 
+pytestmark = pytest.mark.usefixtures("loops_of_any_size")
+
 LENGTHS = [1, 7, 2, 40, 1]
 both = pytest.mark.parametrize("gates", [2, 3], ids=["minGRU", "minLSTM"])
-
-
-@pytest.fixture(autouse=True)
-def always_worth(monkeypatch):
-    """Whatever the processor, and however few tokens."""
-    monkeypatch.setattr(linear_loops, "FASTEST", True)
-    monkeypatch.setattr(linear_loops, "WORTH_LAYING_OUT", 0)
-
-
-@pytest.fixture
-def called(monkeypatch):
-    """Which loops were called, and whether without something that they need not keep."""
-    names, run = {}, native.run
-    monkeypatch.setattr(native, "run", lambda name, *given: (names.update({name: given[5] is None}), run(name, *given)))
-    return names
 
 
 def by_loops(x, units, layout):
@@ -137,7 +124,7 @@ LAYER_LENGTHS = [1, 95, 96, 97, 1, 250, 30]
 @pytest.mark.parametrize("lengths", [[300], LAYER_LENGTHS, [40]], ids=["one long", "many", "one short"])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("width,units", [(3, 5), (24, 16)])
-def test_a_layer_is_its_linear_map_and_the_scan(gates, lengths, threads, width, units, called):
+def test_a_layer_is_its_linear_map_and_the_scan(gates, lengths, threads, width, units, loop_calls):
     torch.manual_seed(0)
     layer, layout = nn.Linear(width, gates * units, dtype=torch.float64), Layout(lengths)
     x, found = torch.randn(layout.tokens, width, dtype=torch.float64, requires_grad=True), []
@@ -151,22 +138,21 @@ def test_a_layer_is_its_linear_map_and_the_scan(gates, lengths, threads, width, 
             found.append((states, *torch.autograd.grad((states * weighting).sum(), (x, *layer.parameters()))))
     finally:
         torch.set_num_threads(before)
-    assert ("minimal_layer_backward" in called) == (len(lengths) >= threads)
+    assert ("minimal_layer_backward" in dict(loop_calls)) == (len(lengths) >= threads)
     for mine, theirs in zip(*found, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
 @both
-def test_a_layer_without_gradients_gives_the_same_and_keeps_nothing(gates, called):
+def test_a_layer_without_gradients_gives_the_same_and_keeps_nothing(gates, loop_calls):
     layer, layout = nn.Linear(6, gates * 5), Layout(LAYER_LENGTHS)
     x = torch.randn(layout.tokens, 6)
     if not native.usable(x):
         pytest.skip("no compiled loops here")
     with torch.no_grad():
         found = minimal_layer(x, layer, 5, layout.begins)
-    assert called == {"minimal_layer_forward": True}
     torch.testing.assert_close(found, minimal_layer(x, layer, 5, layout.begins), rtol=0, atol=0)
-    assert called == {"minimal_layer_forward": False}
+    assert [(name, given[5] is None) for name, given in loop_calls] == [("minimal_layer_forward", True), ("minimal_layer_forward", False)]
 
 
 def test_without_the_loops_there_is_nothing():

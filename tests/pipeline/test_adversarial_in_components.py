@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_emerging.decoders.adversarial import Adversarial
+from spacy_emerging.decoders.adversarial_model import Adversarial
 from spacy_emerging.decoders.discriminator import Discriminator
 from spacy_emerging.pipeline.logger import ConsoleLogger
 
