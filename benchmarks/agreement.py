@@ -20,13 +20,12 @@ from typing import Annotated, Any
 import numpy
 import spacy
 import typer
-from decoder_accuracy import CORPORA, predicted
+from decoder_accuracy import CORPORA, configured, predicted
 from pages import circumstances, show
 from scipy.stats import mannwhitneyu
 from spacy.training import Example
 from training import shortened, spread, train_and_score
 
-from spacy_emerging.cli.compose import Choices, compose
 from spacy_emerging.corpus.reader import Corpus
 
 BEGIN, END = "<!-- agreement: begin -->", "<!-- agreement: end -->"
@@ -39,13 +38,9 @@ ASKED: dict[str, dict[str, Any]] = {"1 step": {"steps": 1}, "10 steps": {"steps"
 def runs(data: Path, updates: int, seed: int) -> Iterator[tuple[tuple[float, str], list[float]]]:
     """What was trained and how it was asked; accuracy, share of tags with disagreement, and how well both numbers tell what is wrong."""
     paths = {split: data / f"gum-{split}.spacy" for split in ("train", "dev", "test")}
-    recipe = CORPORA["gum"]
     for scale in TRAINED:
-        config = compose(Choices(encoder="mamba2", tasks=["tagger"], decoder="diffusion"))
-        config["components"]["tagger"]["model"]["decoder"] |= {"snr_scale": scale}
+        config = configured(CORPORA["gum"], ["tagger"], "diffusion", {"snr_scale": scale})
         config["components"]["tagger"]["store_scores"] = True
-        config["training"]["optimizer"]["learn_rate"]["initial_rate"] = recipe.rate
-        config["training"]["batcher"]["size"] = recipe.words
         trained = train_and_score(shortened(config, updates, updates // 4), paths, seed)
         with TemporaryDirectory() as folder:
             trained.pipeline.to_disk(folder)

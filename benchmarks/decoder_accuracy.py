@@ -105,11 +105,7 @@ def run(system: str, corpus: str, seed: int, updates: int, data: Path) -> dict[s
     decoder, settings = SYSTEMS[system]
     recipe = CORPORA[corpus]
     tasks = recipe.tasks
-    config = compose(Choices(encoder="mamba2", tasks=tasks, decoder=decoder))
-    for task in tasks:
-        config["components"][task]["model"]["decoder"] |= settings
-    config["training"]["optimizer"]["learn_rate"]["initial_rate"] = recipe.rate
-    config["training"]["batcher"]["size"] = recipe.words
+    config = configured(recipe, tasks, decoder, settings)
     if recipe.pretrained:
         _above_minilm(config, tasks)
     paths = {split: data / f"{corpus.removesuffix(PRETRAINED)}-{split}.spacy" for split in ("train", "dev", "test")}
@@ -125,6 +121,16 @@ def run(system: str, corpus: str, seed: int, updates: int, data: Path) -> dict[s
         "parameters": measured.parameters,
         "answers": answers,
     }
+
+
+def configured(recipe: Recipe, tasks: Sequence[str], decoder: str, settings: dict[str, Any]) -> Config:
+    """The Mamba-2 encoder below these components, their decoder with settings of its own, learned as the recipe says."""
+    config = compose(Choices(encoder="mamba2", tasks=list(tasks), decoder=decoder))
+    for task in tasks:
+        config["components"][task]["model"]["decoder"] |= settings
+    config["training"]["optimizer"]["learn_rate"]["initial_rate"] = recipe.rate
+    config["training"]["batcher"]["size"] = recipe.words
+    return config
 
 
 def _above_minilm(config: Config, tasks: Sequence[str]) -> None:
