@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..bridge.layout import Layout
 from ..errors import largest_divisor
+from ..kernels.adaptive_block import GATE, Layers, Modulation, adaptive_norm, block_by_loops, block_suits_loops
 from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 
@@ -62,7 +63,7 @@ class Denoiser(nn.Module):
         self_conditioning: bool,
     ) -> None:
         super().__init__()
-        self.inner, self.parts = inner, 6 * depth + 2
+        self.inner, self.parts = inner, PARTS * depth + 2
         self.state = nn.Linear(width, hidden)
         self.state_norm = nn.LayerNorm(hidden)
         self.readout = nn.Linear(hidden, outputs)
@@ -94,14 +95,13 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy: Tensor, earlier: Tensor | None, times: Tensor, condition: Condition) -> Tensor:
         """Noisy bits (S, T, M) of S samples, an earlier estimate or None (zeros), and `times` (T, parts * W) or (1, ...) to (S, T, O)."""
-        parts = (condition.modulation + times).chunk(self.parts, dim=-1)
+        modulation = Modulation(condition.modulation, times, self.inner)
         x = self.noisy(noisy) + condition.positions
         if self.earlier is not None and earlier is not None:
             x = x + self.earlier(earlier)
         for number, block in enumerate(self.blocks):
-            x = block(x, parts[6 * number : 6 * number + 6], condition.layout)
-        scale, shift = parts[-2:]
-        return self.output(_modulated(x, scale, shift)) + condition.readout
+            x = block(x, modulation, PARTS * number, condition.layout)
+        return self.output(adaptive_norm(x, modulation, PARTS * len(self.blocks))) + condition.readout
 
 
 class Block(nn.Module):
@@ -116,13 +116,16 @@ class Block(nn.Module):
         self.down = nn.Linear(WIDENING * width, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, parts: tuple[Tensor, ...], layout: Layout) -> Tensor:
-        """(S, T, W) to (S, T, W); parts: six of (T, W); layout: of all S * T tokens."""
-        scale, shift, gate, ffn_scale, ffn_shift, ffn_gate = parts
-        mixed = self._attention(_modulated(x, scale, shift).flatten(0, 1), layout)
-        x = torch.addcmul(x, gate, self.dropout(mixed).view_as(x))
-        raised = functional.gelu(project(_modulated(x, ffn_scale, ffn_shift).flatten(0, 1), self.up))
-        return torch.addcmul(x, ffn_gate, self.dropout(project(raised, self.down)).view_as(x))
+    def forward(self, x: Tensor, modulation: Modulation, first: int, layout: Layout) -> Tensor:
+        """(S, T, W) to the same; first: of the six parts of the modulation; layout: of all S * T tokens."""
+        layers = Layers(self.qkv, self.out, self.up, self.down)
+        if not self.training and block_suits_loops(x, modulation, layers):
+            return block_by_loops(x, modulation, first, layers, self.heads, layout.begins)
+        mixed = self._attention(adaptive_norm(x, modulation, first).flatten(0, 1), layout)
+        x = torch.addcmul(x, modulation.part(first + GATE), self.dropout(mixed).view_as(x))
+        first += PARTS // 2
+        raised = functional.gelu(project(adaptive_norm(x, modulation, first).flatten(0, 1), self.up))
+        return torch.addcmul(x, modulation.part(first + GATE), self.dropout(project(raised, self.down)).view_as(x))
 
     def _attention(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(S * T, W) to the same, within sequences, in memory linear in their length."""
@@ -133,12 +136,11 @@ class Block(nn.Module):
         return project(layout.unpad(mixed.transpose(1, 2)).flatten(1), self.out)
 
 
+PARTS = 6
+"""Of a modulation that a block takes: scale, shift and gate of attention, and those of the feed-forward part."""
+
 WIDENING = 2
 """Width of a block's feed-forward part over its own (published: 4; ours, for speed: labels need less room than pictures)."""
-
-
-def _modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return torch.addcmul(shift, functional.layer_norm(x, x.shape[-1:]), scale)
 
 
 def _zero(layer: nn.Linear) -> nn.Linear:

@@ -14,10 +14,12 @@ class Steps:
     Sequences are ranked by length, the longest first, so that those which have a token at a step are always the first ones
     of the step before; a scan then works on slices, and padding takes part in nothing.
 
-    lengths: (B,) int64, tokens per sequence as they lie end to end in a flat (T, ...) tensor.
-    chosen: (B,) bool, which of them take part; None for all. Empty ones never do. B and T below are of those that do.
+    Built from: lengths (B,) int64, tokens per sequence as they lie end to end in a flat (T, ...) tensor, and
+    chosen (B,) bool, which of them take part; None for all. Empty ones never do. B and T below are of those that do.
+
     order: (B,) int64, which sequence has each rank. rank: (T,) int64, by token in step order.
-    sizes: sequences that have a token, per step. begins: where each step begins among the T tokens in step order.
+    lengths: (B,) int64, by rank. sizes: sequences that have a token, per step. begins, begin_tensor: where each step begins among the
+    T tokens in step order.
     """
 
     def __init__(self, lengths: Tensor, chosen: Tensor | None = None) -> None:
@@ -32,10 +34,10 @@ class Steps:
         self.index = starts[self.order][self.rank] + step
         sizes = present.sum(1)
         self.sizes: list[int] = sizes.tolist()
-        self._begins = sizes.cumsum(0) - sizes
-        self.begins: list[int] = self._begins.tolist()
+        self.begin_tensor = sizes.cumsum(0) - sizes
+        self.begins: list[int] = self.begin_tensor.tolist()
         self._step = step
-        self._ranked = ranked
+        self.lengths = ranked
 
     @property
     def sequences(self) -> int:
@@ -50,12 +52,12 @@ class Steps:
     @cached_property
     def last(self) -> Tensor:
         """(B,) int64: the place of each sequence's last token in step order, by rank."""
-        return self._begins[self._ranked - 1] + torch.arange(self.sequences, device=self.rank.device)
+        return self.begin_tensor[self.lengths - 1] + torch.arange(self.sequences, device=self.rank.device)
 
     @cached_property
     def previous(self) -> Tensor:
         """(T - B,) int64: for every token in step order that is no first one, the place of the token before it."""
-        return (self._begins[self._step - 1] + self.rank)[self.sequences :]
+        return (self.begin_tensor[self._step - 1] + self.rank)[self.sequences :]
 
     def arranged(self, flat: Tensor) -> Tensor:
         """(T, ...) end to end to (T, ...) in step order."""

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from . import native
 from .crf import by_history, reduced, rows_at_once, widened
 from .steps import Steps
 
@@ -21,7 +22,10 @@ def best_path(emissions: Tensor, transitions: Tensor, steps: Steps) -> Tensor:
     Only the best scores of states are kept; the way back finds again which state each came from, for one state per sequence.
     """
     dtype = torch.promote_types(torch.promote_types(emissions.dtype, transitions.dtype), torch.float32)
-    emissions, incoming = emissions.to(dtype), transitions.to(dtype).transpose(1, 2).contiguous()
+    emissions, transitions = emissions.to(dtype), transitions.to(dtype)
+    if native.usable(emissions, transitions):
+        return _by_loops(emissions, transitions, steps)
+    incoming = transitions.transpose(1, 2).contiguous()
     best = _best_scores(emissions, incoming, steps)
     histories, labels = best.shape[1:]
     into = incoming.reshape(histories * labels, labels)  # one row per state: from each label before
@@ -36,6 +40,15 @@ def best_path(emissions: Tensor, transitions: Tensor, steps: Steps) -> Tensor:
         active.copy_((reached + into[active]).argmax(1) * histories + history)
     path[: steps.sequences] = current
     return path % labels
+
+
+def _by_loops(emissions: Tensor, transitions: Tensor, steps: Steps) -> Tensor:
+    """The same, sequence by sequence."""
+    path = torch.empty(steps.tokens, dtype=torch.int64, device=emissions.device)
+    best = emissions.new_empty(steps.tokens, *transitions.shape[:2])
+    arrays = (emissions.contiguous(), transitions.contiguous(), steps.begin_tensor, steps.lengths, best, path)
+    native.run("viterbi_forward", *arrays, steps.sequences, *transitions.shape[:2])
+    return path
 
 
 def _best_scores(emissions: Tensor, incoming: Tensor, steps: Steps) -> Tensor:

@@ -14,6 +14,7 @@ from spacy.util import registry
 from thinc.api import Adam, Config
 from thinc.config import ConfigValidationError
 
+from spacy_emerging.kernels import native
 from spacy_emerging.types import Field
 
 from .decoders import FIELDS, NAMES, WIDTH, block, build, each_decoder, legal_gold, states
@@ -190,6 +191,23 @@ def test_prediction_does_not_depend_on_batch_mates_or_on_the_call(name: str) -> 
             numpy.testing.assert_array_equal(unit.best, alone.best)
             for one, other in zip(unit.scores, alone.scores, strict=True):
                 numpy.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
+@each_decoder
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-7), (torch.float32, 1e-4)])
+def test_compiled_loops_and_plain_torch_predict_the_same(name: str, dtype: torch.dtype, tolerance: float, two_threads: None) -> None:
+    module = build(name).to(dtype)
+    with torch.no_grad():
+        for parameter in module.parameters():  # some are zero before training
+            parameter += 0.3 * torch.randn_like(parameter)
+        padded, mask = states(5, 40, 1, 300, 3, dtype=dtype)
+        by_loops = module.predict(padded, mask)
+        with native.switched_off():
+            by_torch = module.predict(padded, mask)
+    assert by_loops.best[mask].equal(by_torch.best[mask])
+    for found, wanted in zip(by_loops.scores, by_torch.scores, strict=True):
+        torch.testing.assert_close(found[mask], wanted[mask], atol=tolerance, rtol=tolerance)
 
 
 @each_decoder

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
+from spacy_emerging.kernels import native
 from spacy_emerging.kernels.crf import LogChain, ScaledChain, log_marginals, log_partition, path_scores
 from spacy_emerging.kernels.steps import Steps
 from spacy_emerging.kernels.viterbi import best_path, n_best_paths
 
 LENGTHS = (3, 1, 4, 2)
+needs_loops = pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
 each_order = pytest.mark.parametrize("order", [1, 2])
 each_scale = pytest.mark.parametrize("scale", [1.0, 400.0], ids=["usual-scores", "extreme-scores"])
 
@@ -27,12 +29,12 @@ class Drawn(NamedTuple):
     steps: Steps
 
 
-def draw(order: int, scale: float = 1.0, labels: int = 3) -> Drawn:
-    steps = Steps(torch.tensor(LENGTHS))
+def draw(order: int, scale: float = 1.0, labels: int = 3, lengths: tuple[int, ...] = LENGTHS) -> Drawn:
+    steps = Steps(torch.tensor(lengths))
     ids = labels + (order == 2)
-    emissions = torch.randn(sum(LENGTHS), ids, dtype=torch.float64) * scale
+    emissions = torch.randn(sum(lengths), ids, dtype=torch.float64) * scale
     transitions = torch.randn(ids if order == 2 else 1, ids, ids, dtype=torch.float64) * scale
-    transitions[:, 1, 2] = -math.inf
+    transitions[:, 1:2, 2:3] = -math.inf
     if order == 2:
         emissions[:, -1] = -math.inf  # the label that stands before the sequence
     return Drawn(emissions.requires_grad_(), transitions.requires_grad_(), steps)
@@ -178,6 +180,8 @@ def test_many_labels_need_no_table_per_token() -> None:
 def test_best_paths_are_those_of_all_sequences(order: int, scale: float) -> None:
     drawn = draw(order, scale)
     best = best_path(*drawn)
+    with native.switched_off():
+        assert best.equal(best_path(*drawn))
     several, scores = n_best_paths(*drawn, 5)
     for rank in range(len(LENGTHS)):
         own = drawn.steps.rank == rank
@@ -185,6 +189,33 @@ def test_best_paths_are_those_of_all_sequences(order: int, scale: float) -> None
         assert tuple(best[own].tolist()) == ranked[0][1]
         assert [tuple(path) for path in several[own].T.tolist()][: len(ranked)] == [path for _, path in ranked]
         assert scores[rank].tolist() == pytest.approx([score for score, _ in ranked] + [-math.inf] * (5 - len(ranked)))
+
+
+@needs_loops
+@each_order
+@each_scale
+@pytest.mark.parametrize("labels", [1, 2, 9, 50])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_loop_of_best_paths_agrees_with_torch(
+    order: int, scale: float, labels: int, dtype: torch.dtype, two_threads: None, loop_calls: list[Any]
+) -> None:
+    emissions, transitions, steps = draw(order, scale, labels, lengths=(20, 1, 7, 7, 33, 2))
+    # given scores that are whole numbers, so that many ways are equally good, and a label that nothing may follow
+    emissions, transitions = (each.detach().round().to(dtype) for each in (emissions, transitions))
+    transitions[:, 0] = -math.inf
+    found = best_path(emissions, transitions, steps)
+    with native.switched_off():
+        wanted = best_path(emissions, transitions, steps)
+    assert found.equal(wanted)
+    assert [name for name, _ in loop_calls] == ["viterbi_forward"]
+
+
+@needs_loops
+@each_order
+def test_best_path_where_everything_is_forbidden_holds_labels(order: int) -> None:
+    emissions, transitions, steps = draw(order)
+    best = best_path(emissions.detach(), torch.full_like(transitions, -math.inf).detach(), steps)
+    assert ((best >= 0) & (best < emissions.shape[1])).all()
 
 
 @each_order

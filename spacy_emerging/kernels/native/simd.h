@@ -121,6 +121,8 @@ INLINE Vector<float> smaller(Vector<float> a, Vector<float> b) {
 #endif
 }
 
+INLINE Vector<double> larger(Vector<double> a, Vector<double> b) { return a > b ? a : b; }
+
 // exp in float32 to within 2 units in the last place: 2^n times a polynomial on half a binade around 1 (Cody and Waite 1980), whose terms are
 // paired, since a processor waits for the longest row of steps of which each needs the one before. Below -87 and above 88 it stays as there.
 INLINE Vector<float> bounded_exponential(Vector<float> x) {
