@@ -143,10 +143,10 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
         parts = _in_pieces(module, lengths, model.attrs["max_batch_tokens"], tokens.device)
         for layout, place in parts:
             states = tokens[place] if isinstance(place, slice) else take(tokens, place)
-            prediction = _prediction(module, layout.pad(states), layout.mask, want_scores)
-            best.append(layout.unpad(prediction.best))
-            scores.append([layout.unpad(field.to(tokens.dtype)) for field in prediction.scores] if want_scores else [])
-            agreement += [] if prediction.agreement is None else [layout.unpad(prediction.agreement)]
+            prediction = _prediction(module, states, layout, want_scores)
+            best.append(prediction.best)
+            scores.append([field.to(tokens.dtype) for field in prediction.scores] if want_scores else [])
+            agreement += [] if prediction.agreement is None else [prediction.agreement]
     indexes = [place for _, place in parts if isinstance(place, Tensor)]
     order = torch.cat(indexes).argsort() if indexes else None
     best_array = _restored(best, order)
@@ -159,12 +159,14 @@ def _predict(model: Model, vectors: TokenVectors, want_scores: bool) -> list[Uni
     ]
 
 
-def _prediction(module: Any, states: Tensor, mask: Tensor, want_scores: bool) -> Prediction:
-    """A decoder to which scores cost more than labels has a method `best`, for those who want labels alone."""
-    if not want_scores and hasattr(module, "best"):
-        return Prediction([], module.best(states, mask))
-    result: Prediction = module.predict(states, mask)
-    return result
+def _prediction(module: Any, tokens: Tensor, layout: Layout, want_scores: bool) -> Prediction:
+    """The answer to (T, D) states, end to end as well. A decoder that needs no padding has a method `predict_tokens`."""
+    if hasattr(module, "predict_tokens"):
+        result: Prediction = module.predict_tokens(tokens, layout, want_scores)
+        return result
+    found: Prediction = module.predict(layout.pad(tokens), layout.mask)
+    agreement = None if found.agreement is None else layout.unpad(found.agreement)
+    return Prediction([layout.unpad(field) for field in found.scores], layout.unpad(found.best), agreement)
 
 
 def _arranged(module: nn.Module, lengths: list[int], max_batch_tokens: int, device: torch.device) -> list[tuple[Layout, Tensor | None]]:

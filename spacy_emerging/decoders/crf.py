@@ -8,10 +8,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..bridge.layout import Layout
 from ..errors import SettingError, check_choice, check_number, check_whole
 from ..kernels.dropout import Dropout
 from ..types import Field, LossOutput, Prediction
 from .chain import Chain
+from .outputs import padded, predict_padded
 
 NAME = "spacy-emerging.CRFDecoder.v1"
 
@@ -48,16 +50,13 @@ class ConditionalRandomField(nn.Module):
 
     def predict(self, states: Tensor, mask: Tensor) -> Prediction:
         """Log-marginals, and the best sequences; states (B, L, D), mask (B, L)."""
-        lengths, emissions = mask.sum(1), self._emissions(states[mask])
-        answers = list(zip(self.chains, emissions, strict=True))
-        scores = [_padded(chain.log_marginals(field, lengths), mask) for chain, field in answers]
-        return Prediction(scores, torch.stack([_padded(chain.best(field, lengths), mask) for chain, field in answers], dim=-1))
+        return predict_padded(self, states, mask)
 
-    def best(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(B, L, F) label ids alone, for callers that want no scores."""
-        lengths, emissions = mask.sum(1), self._emissions(states[mask])
-        paths = [chain.best(field, lengths) for chain, field in zip(self.chains, emissions, strict=True)]
-        return torch.stack([_padded(path, mask) for path in paths], dim=-1)
+    def predict_tokens(self, tokens: Tensor, layout: Layout, want_scores: bool) -> Prediction:
+        """The same of (T, D) states end to end; marginals, which cost more than the best sequences, only where they are wanted."""
+        lengths, answers = layout.length_tensor, list(zip(self.chains, self._emissions(tokens), strict=True))
+        scores = [chain.log_marginals(field, lengths) for chain, field in answers] if want_scores else []
+        return Prediction(scores, torch.stack([chain.best(field, lengths) for chain, field in answers], dim=-1))
 
     @torch.no_grad()
     def n_best(self, states: Tensor, mask: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -69,19 +68,12 @@ class ConditionalRandomField(nn.Module):
         lengths, result = mask.sum(1), []
         for chain, field in zip(self.chains, self._emissions(states[mask]), strict=True):
             paths, log_probabilities = chain.n_best(field, lengths, count)
-            result.append((_padded(paths, mask), log_probabilities))
+            result.append((padded(paths, mask), log_probabilities))
         return result
 
     def _emissions(self, tokens: Tensor) -> list[Tensor]:
         """Per field (T, K) scores of labels, in at least float32."""
         return [chain.output(tokens).to(torch.promote_types(tokens.dtype, torch.float32)) for chain in self.chains]
-
-
-def _padded(flat: Tensor, mask: Tensor) -> Tensor:
-    """(T, ...) to (B, L, ...), zeros in the padding."""
-    padded = flat.new_zeros((*mask.shape, *flat.shape[1:]))
-    padded[mask] = flat
-    return padded
 
 
 def _check_states(fields: Sequence[Field], order: int) -> None:

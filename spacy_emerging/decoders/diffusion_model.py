@@ -17,6 +17,7 @@ from .bit_tags import BitTags
 from .denoiser import Denoiser
 from .diffusion_targets import ChainLabels, CleanBits, Gold, Labels, LikelyBits, NoiseInBits, Noisy
 from .noise import noise_of_positions, training_draws
+from .outputs import layout_of, padded, predict_padded
 
 NAME = "spacy-emerging.DiffusionDecoder.v1"
 WAVES = 1000
@@ -88,7 +89,7 @@ class Diffusion(nn.Module):
         there is no loss. draws (B, L, M + 2): what `draws` gave, padded; without it, it is drawn here, and in evaluation mode it is
         the same every time.
         """
-        layout = _layout(mask)
+        layout = layout_of(mask)
         tokens, ids = self.dropout(layout.unpad(states)), layout.unpad(gold)
         if not layout.tokens:
             return LossOutput(states.sum() * 0, 0, {})
@@ -136,32 +137,33 @@ class Diffusion(nn.Module):
         Of several samples, the labels are those of the one that agrees most with the others, sequence by sequence, which have been
         sampled together, as votes token by token have not; probabilities are the mean over samples.
         """
-        layout = _layout(mask)
+        return predict_padded(self, states, mask)
+
+    def predict_tokens(self, tokens: Tensor, layout: Layout, want_scores: bool) -> Prediction:
+        """The same of (T, D) states end to end; log-probabilities only where they are wanted."""
         if not layout.tokens:
-            return self._nothing(states)
-        scores, labels = self._sampled(layout.unpad(states), layout)
+            return self._nothing(tokens)
+        scores, labels = self._sampled(tokens, layout, want_scores)
         if self.settings.samples == 1:
-            return Prediction([layout.pad(field[0]) for field in scores], layout.pad(labels[0]))
+            return Prediction([field[0] for field in scores], labels[0])
         best, agreement = _most_typical(labels, layout)
-        means = [field.logsumexp(0) - math.log(len(field)) for field in scores]
-        return Prediction([layout.pad(field) for field in means], layout.pad(best), layout.pad(agreement))
+        return Prediction([field.logsumexp(0) - math.log(len(field)) for field in scores], best, agreement)
 
     @torch.no_grad()
     def several(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, L, F, S) the label sequences of all samples, zeros in the padding."""
-        layout = _layout(mask)
+        layout = layout_of(mask)
         if not layout.tokens:
-            return self._nothing(states).best[..., None].expand(-1, -1, -1, self.settings.samples)
-        return layout.pad(self._sampled(layout.unpad(states), layout)[1].permute(1, 2, 0))
+            return mask.new_zeros((*mask.shape, self.tags.fields, self.settings.samples), dtype=torch.int64)
+        return padded(self._sampled(states[mask], layout, want_scores=False)[1].permute(1, 2, 0), mask)
 
-    def _nothing(self, states: Tensor) -> Prediction:
-        shape = states.shape[:2]
-        scores = [states.new_zeros((*shape, len(self.tags.code(f)))) for f in range(self.tags.fields)]
-        agreement = None if self.settings.samples == 1 else states.new_zeros(shape)
-        return Prediction(scores, torch.zeros((*shape, self.tags.fields), dtype=torch.int64, device=states.device), agreement)
+    def _nothing(self, tokens: Tensor) -> Prediction:
+        scores = [tokens.new_zeros((0, len(self.tags.code(f)))) for f in range(self.tags.fields)]
+        agreement = None if self.settings.samples == 1 else tokens.new_zeros(0)
+        return Prediction(scores, torch.zeros((0, self.tags.fields), dtype=torch.int64, device=tokens.device), agreement)
 
-    def _sampled(self, tokens: Tensor, layout: Layout) -> tuple[list[Tensor], Tensor]:
-        """Per field log-probabilities (S, T, K), and labels (S, T, F), of (T, D) states: the denoiser once per step, the rest once."""
+    def _sampled(self, tokens: Tensor, layout: Layout, want_scores: bool) -> tuple[list[Tensor], Tensor]:
+        """Per field log-probabilities (S, T, K), or none, and labels (S, T, F), of (T, D) states: the denoiser once per step."""
         settings, condition = self.settings, self.denoiser.condition(tokens, layout, self.settings.samples)
         grid = time_grid(settings.times, settings.steps)
         modulations = self._modulations(torch.tensor(grid[:-1], device=tokens.device))
@@ -175,7 +177,7 @@ class Diffusion(nn.Module):
                 clean = self._clean(output, noisy)
                 fresh = self._noise(step + 1, layout).to(bits.dtype) if settings.sampler == "ancestral" else None
                 bits = step_back(bits, settings.snr_scale * clean, left[step], left[step + 1], fresh)
-        return self.target.answer(output, noisy)
+        return self.target.answer(output, noisy, want_scores)
 
     def _clean(self, output: Tensor, noisy: Noisy) -> Tensor:
         """The estimate of the bits, between -1 and 1 (as in the code of Huang et al. 2023)."""
@@ -195,10 +197,6 @@ def _most_typical(labels: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     chosen = agreeing.new_zeros((len(labels), layout.batch)).index_add(1, sequence, agreeing).argmax(0)[sequence]
     place = torch.arange(layout.tokens, device=labels.device)
     return labels[chosen, place], agreeing[chosen, place]
-
-
-def _layout(mask: Tensor) -> Layout:
-    return Layout([length for length in mask.sum(1).tolist() if length], mask.device)
 
 
 def _float(output: Tensor) -> Tensor:

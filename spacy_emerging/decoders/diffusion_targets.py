@@ -48,10 +48,10 @@ class CleanBits(nn.Module):
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
         return output
 
-    def answer(self, output: Tensor, noisy: Noisy) -> tuple[list[Tensor], Tensor]:
-        """Per field log-probabilities (S, T, K), and the labels (S, T, F)."""
+    def answer(self, output: Tensor, noisy: Noisy, want_scores: bool) -> tuple[list[Tensor], Tensor]:
+        """Per field log-probabilities (S, T, K), or none where nobody wants them, and the labels (S, T, F)."""
         bits = self.bits(output, noisy)
-        return self.tags.scores(bits), self.tags.nearest(bits)
+        return self.tags.scores(bits) if want_scores else [], self.tags.nearest(bits)
 
 
 class LikelyBits(CleanBits):
@@ -115,10 +115,10 @@ class Labels(nn.Module):
         beliefs = self.log_beliefs(output, noisy.layout)
         return torch.cat([field.exp() @ self.tags.code(f) for f, field in enumerate(beliefs)], dim=-1)
 
-    def answer(self, output: Tensor, noisy: Noisy) -> tuple[list[Tensor], Tensor]:
-        """Per field log-probabilities (S, T, K), and the labels (S, T, F)."""
-        beliefs = self.log_beliefs(output, noisy.layout)
-        return beliefs, torch.stack([field.argmax(dim=-1) for field in beliefs], dim=-1)
+    def answer(self, output: Tensor, noisy: Noisy, want_scores: bool) -> tuple[list[Tensor], Tensor]:
+        """Per field log-probabilities (S, T, K), or none where nobody wants them, and the labels (S, T, F)."""
+        scores = output.split(self.labels, dim=-1)
+        return self.log_beliefs(output, noisy.layout) if want_scores else [], _highest(scores)
 
     def log_beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
         """Per field (S, T, K) log-probabilities."""
@@ -141,3 +141,13 @@ class ChainLabels(Labels):
         """Per field (S, T, K) log-probabilities."""
         parts = output.split(self.labels, dim=-1)
         return [chain.log_beliefs(scores, layout) for chain, scores in zip(self.chains, parts, strict=True)]
+
+    def answer(self, output: Tensor, noisy: Noisy, want_scores: bool) -> tuple[list[Tensor], Tensor]:
+        """Per field log-probabilities (S, T, K), and the labels (S, T, F), which the chain has a say in."""
+        beliefs = self.log_beliefs(output, noisy.layout)
+        return beliefs, _highest(beliefs)
+
+
+def _highest(scores: Sequence[Tensor]) -> Tensor:
+    """Per field (S, T, K) to (S, T, F)."""
+    return torch.stack([field.argmax(dim=-1) for field in scores], dim=-1)

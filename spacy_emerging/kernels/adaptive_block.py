@@ -86,7 +86,7 @@ def block_by_loops(x: Tensor, modulation: Modulation, first: int, layers: Layers
     """
     x = x.clone(memory_format=torch.contiguous_format)  # it is changed in place
     tokens, times = modulation.from_part(first)
-    weights = [tensor.contiguous() for layer in layers for tensor in (layer.weight, layer.bias)]
+    weights = [None if tensor is None else tensor.contiguous() for layer in layers for tensor in (layer.weight, layer.bias)]
     sizes = (tokens.stride(0), len(tokens), len(begins) - 1, x.shape[-1], len(layers.up.weight), heads)
     native.run("adaptive_block_forward", x, tokens, times, *weights, begins, *sizes, EPSILON)
     return x

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.shim import undecayed
 from spacy_emerging.decoders.chain import LEAST, PossibleLengths
 from spacy_emerging.decoders.crf import SECOND_ORDER_LABELS, ConditionalRandomField, CRFDecoder
@@ -215,7 +216,8 @@ def test_lengths_that_are_possible_are_found_once() -> None:
 
 def test_labels_alone_are_those_of_the_prediction() -> None:
     decoder, (states, mask) = module(), batch(5, 3)
-    assert torch.equal(decoder.best(states, mask), decoder.predict(states, mask).best)
+    alone = decoder.predict_tokens(states[mask], Layout([5, 3]), want_scores=False)
+    assert alone.scores == [] and torch.equal(alone.best, decoder.predict(states, mask).best[mask])
 
 
 @each_order
