@@ -112,8 +112,8 @@ class Labels(nn.Module):
 
     def bits(self, output: Tensor, noisy: Noisy) -> Tensor:
         """(S, T, O) outputs to estimates of the bits (S, T, M)."""
-        beliefs = self.log_beliefs(output, noisy.layout)
-        return torch.cat([field.exp() @ self.tags.code(f) for f, field in enumerate(beliefs)], dim=-1)
+        beliefs = self.beliefs(output, noisy.layout)
+        return torch.cat([field @ self.tags.code(f) for f, field in enumerate(beliefs)], dim=-1)
 
     def answer(self, output: Tensor, noisy: Noisy, want_scores: bool) -> tuple[list[Tensor], Tensor]:
         """Per field log-probabilities (S, T, K), or none where nobody wants them, and the labels (S, T, F)."""
@@ -123,6 +123,10 @@ class Labels(nn.Module):
     def log_beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
         """Per field (S, T, K) log-probabilities."""
         return [scores.log_softmax(dim=-1) for scores in output.split(self.labels, dim=-1)]
+
+    def beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
+        """Per field (S, T, K) probabilities."""
+        return [scores.softmax(dim=-1) for scores in output.split(self.labels, dim=-1)]
 
 
 class ChainLabels(Labels):
@@ -141,6 +145,10 @@ class ChainLabels(Labels):
         """Per field (S, T, K) log-probabilities."""
         parts = output.split(self.labels, dim=-1)
         return [chain.log_beliefs(scores, layout) for chain, scores in zip(self.chains, parts, strict=True)]
+
+    def beliefs(self, output: Tensor, layout: Layout) -> list[Tensor]:
+        """Per field (S, T, K) probabilities."""
+        return [field.exp() for field in self.log_beliefs(output, layout)]
 
     def answer(self, output: Tensor, noisy: Noisy, want_scores: bool) -> tuple[list[Tensor], Tensor]:
         """Per field log-probabilities (S, T, K), and the labels (S, T, F), which the chain has a say in."""
