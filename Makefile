@@ -42,7 +42,7 @@ test: $(INSTALLED)
 	$(RUN) -m pytest -n $(WORKERS)
 
 test-torch: $(INSTALLED)
-	SPACY_EMERGING_NATIVE=0 $(RUN) -m pytest -n $(WORKERS) tests/kernels tests/encoders tests/conformance -k "not decoder and not Decoder"
+	SPACY_EMERGING_NATIVE=0 $(RUN) -m pytest -n $(WORKERS) tests/kernels tests/encoders tests/decoders tests/conformance
 
 test-slow: $(PEERS)
 	$(RUN) -m pytest -n $(WORKERS) -m slow

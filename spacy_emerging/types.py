@@ -59,6 +59,7 @@ class Prediction(NamedTuple):
     """A decoder's answer: per field log-probabilities (B, L, K), and the best label ids (B, L, F).
 
     agreement: (B, L), of a decoder that samples: the share of samples in which a token has all of its best labels.
+    Without padding, tokens end to end, (T, ...) stands for (B, L, ...); and there are no scores where nobody wants them.
     """
 
     scores: list[torch.Tensor]

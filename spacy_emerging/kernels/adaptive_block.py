@@ -42,9 +42,10 @@ class Modulation:
 
     def suits_loops(self, x: Tensor) -> bool:
         """Whether this is prediction, and compiled loops can run on x and on all parts."""
-        if torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
+        if torch.is_grad_enabled() or len(self.times) > 1 or not native.usable(x, self.tokens, self.times):
             return False
-        return len(self.times) == 1 and native.usable(x, self.tokens, self.times)
+        in_rows = self.tokens.stride(-1) == self.times.stride(-1) == 1
+        return in_rows and not torch.is_autocast_enabled(x.device.type)
 
     def from_part(self, number: int) -> tuple[Tensor, Tensor]:
         """What stands from a part on, of tokens and times, for loops."""

@@ -71,10 +71,11 @@ def linear_outer(grad: Tensor, x: Tensor, *, summed: bool) -> tuple[Tensor, Tens
     """(T, O) and (T, I) to (O, I), grad^T x, and the sum of grad over T if wanted. The narrower one goes first: it is laid out slowly."""
     swapped = grad.shape[1] > x.shape[1]
     left, right = (x, grad) if swapped else (grad, x)
-    found, total = x.new_empty(left.shape[1], right.shape[1]), x.new_empty(grad.shape[1]) if summed else None
+    found, total = x.new_empty(grad.shape[1], x.shape[1]), x.new_empty(grad.shape[1]) if summed else None
     sums = (None, total) if swapped else (total, None)
-    native.run("linear_outer", left, right, found, *sums, left.stride(0), right.stride(0), len(x), *found.shape)
-    return found.t().contiguous() if swapped else found, total
+    sizes = (len(x), left.shape[1], right.shape[1], int(swapped))
+    native.run("linear_outer", left, right, found, *sums, left.stride(0), right.stride(0), *sizes)
+    return found, total
 
 
 def _sizes(x: Tensor, weight: Tensor) -> tuple[int, int, int]:

@@ -195,19 +195,19 @@ def test_prediction_does_not_depend_on_batch_mates_or_on_the_call(name: str) -> 
 
 @pytest.mark.skipif(not native.available(), reason="the loops were not compiled here")
 @each_decoder
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-7), (torch.float32, 1e-4)])
-def test_compiled_loops_and_plain_torch_predict_the_same(name: str, dtype: torch.dtype, tolerance: float, two_threads: None) -> None:
-    module = build(name).to(dtype)
+def test_compiled_loops_and_plain_torch_predict_the_same(name: str, two_threads: None) -> None:
+    # in double precision: with weights as large as these, roundings of single precision grow to what no tolerance would tell from a mistake
+    module = build(name).double()
     with torch.no_grad():
         for parameter in module.parameters():  # some are zero before training
             parameter += 0.3 * torch.randn_like(parameter)
-        padded, mask = states(5, 40, 1, 300, 3, dtype=dtype)
+        padded, mask = states(5, 40, 1, 300, 3, dtype=torch.float64)
         by_loops = module.predict(padded, mask)
         with native.switched_off():
             by_torch = module.predict(padded, mask)
     assert by_loops.best[mask].equal(by_torch.best[mask])
     for found, wanted in zip(by_loops.scores, by_torch.scores, strict=True):
-        torch.testing.assert_close(found[mask], wanted[mask], atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(found[mask], wanted[mask], atol=1e-7, rtol=1e-7)
 
 
 @each_decoder

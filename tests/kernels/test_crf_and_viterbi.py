@@ -218,6 +218,17 @@ def test_best_path_where_everything_is_forbidden_holds_labels(order: int) -> Non
     assert ((best >= 0) & (best < emissions.shape[1])).all()
 
 
+def test_best_path_of_a_long_sequence_loses_no_digits() -> None:
+    # given 20,000 tokens in single precision, whose scores come to many thousands
+    steps = Steps(torch.tensor([20_000]))
+    emissions, transitions = 3 * torch.randn(20_000, 9), torch.randn(1, 9, 9)
+    exact = best_path(emissions.double(), transitions.double(), steps)
+    found = [best_path(emissions, transitions, steps)]
+    with native.switched_off():
+        found.append(best_path(emissions, transitions, steps))
+    assert [int((each != exact).sum()) for each in found] == [0, 0]
+
+
 @each_order
 def test_score_of_a_path(order: int) -> None:
     drawn = draw(order)

@@ -19,20 +19,23 @@ template <class Real>
 static void forward(const FeedForward<Real>& f, Real* hidden, Real* y, long threads) {
     Scratch<Real> weights(panel_numbers<Real>(f.width, f.inner) + panel_numbers<Real>(f.inner, f.width));
     Real *up = weights.take(panel_numbers<Real>(f.width, f.inner)), *down = weights.take(0);
-    transposed_to_panels(f.width, f.inner, f.up, up);
-    transposed_to_panels(f.inner, f.width, f.down, down);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         Scratch<Real> scratch(2 * ROWS * f.inner);
         Real *opened = scratch.take(ROWS * f.inner), *own = scratch.take(ROWS * f.inner);
 #pragma omp for schedule(static)
-        for (long first = 0; first < f.rows; first += ROWS) {
-            const long count = f.rows - first < ROWS ? f.rows - first : ROWS;
-            Real* inside = hidden ? hidden + first * f.inner : own;
-            rows_by_panels(count, f.inner, f.width, f.x + first * f.width, f.width, up, f.up_bias, inside, f.inner);
-            each_vector<Real>(count * f.inner, [&](long i, auto part) { store(opened + i, gelu<Real>(load(inside + i, part)), part); });
-            rows_by_panels(count, f.width, f.inner, opened, f.inner, down, f.down_bias, y + first * f.width, f.width);
+        for (long number = 0; number < threads; number++) {
+            share_of_panels(true, f.width, f.inner, f.up, up, threads, number);
+            share_of_panels(true, f.inner, f.width, f.down, down, threads, number);
         }
+#pragma omp for schedule(static)
+        for (long number = 0; number < threads; number++)
+            each_block(f.rows, ROWS, threads, number, [&](long first, long count) {
+                Real* inside = hidden ? hidden + first * f.inner : own;
+                rows_by_panels(count, f.inner, f.width, f.x + first * f.width, f.width, up, f.up_bias, inside, f.inner);
+                each_vector<Real>(count * f.inner, [&](long i, auto part) { store(opened + i, gelu<Real>(load(inside + i, part)), part); });
+                rows_by_panels(count, f.width, f.inner, opened, f.inner, down, f.down_bias, y + first * f.width, f.width);
+            });
     }
 }
 
@@ -47,9 +50,14 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
     const long size = f.width * f.inner;
     Scratch<Real> weights(panel_numbers<Real>(f.width, f.inner) + panel_numbers<Real>(f.inner, f.width));
     Real *down = weights.take(panel_numbers<Real>(f.width, f.inner)), *up = weights.take(0);
-    to_panels(f.width, f.inner, f.down, f.inner, down);
-    to_panels(f.inner, f.width, f.up, f.width, up);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+#pragma omp for schedule(static)
+    for (long number = 0; number < threads; number++) {
+        share_of_panels(false, f.width, f.inner, f.down, down, threads, number);
+        share_of_panels(false, f.inner, f.width, f.up, up, threads, number);
+    }
+#pragma omp for schedule(static)
     for (long number = 0; number < threads; number++) {
         Scratch<Real> scratch(2 * BLOCK * f.inner);
         Real *opened = scratch.take(BLOCK * f.inner), *inside = scratch.take(BLOCK * f.inner);
@@ -60,8 +68,7 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
         memset(d_down, 0, size * sizeof(Real));
         memset(d_up_bias, 0, f.inner * sizeof(Real));
         memset(d_down_bias, 0, f.width * sizeof(Real));
-        for (long first = number * BLOCK; first < f.rows; first += threads * BLOCK) {
-            const long count = f.rows - first < BLOCK ? f.rows - first : BLOCK;
+        each_block(f.rows, BLOCK, threads, number, [&](long first, long count) {
             const Real *dy = grad + first * f.width, *x = f.x + first * f.width, *before = hidden + first * f.inner;
             rows_by_panels<Real>(count, f.inner, f.width, dy, f.width, down, nullptr, inside, f.inner);
             each_vector<Real>(count * f.inner, [&](long i, auto part) {
@@ -74,7 +81,8 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
             add_rows(count, f.inner, inside, f.inner, d_up_bias);
             add_rows(count, f.width, dy, f.width, d_down_bias);
             rows_by_panels<Real>(count, f.width, f.inner, inside, f.inner, up, nullptr, g.dx + first * f.width, f.width);
-        }
+        });
+    }
     }
 }
 

@@ -43,6 +43,26 @@ static void transposed_to_panels(long depth, long columns, const Real* from, Rea
     }
 }
 
+// The panels that fall to a thread, of a matrix (depth, columns) or of the transpose of one (columns, depth).
+template <class Real>
+static void share_of_panels(bool transposed, long depth, long columns, const Real* from, Real* to, long threads, long number) {
+    const long share = ((columns + threads - 1) / threads + PANEL<Real> - 1) / PANEL<Real> * PANEL<Real>, first = number * share;
+    if (first >= columns) return;
+    const long count = columns - first < share ? columns - first : share;
+    if (transposed)
+        transposed_to_panels(depth, count, from + first * depth, to + first * depth);
+    else
+        to_panels(depth, count, from + first, columns, to + first * depth);
+}
+
+// Calls work(first, count) for blocks of rows that fall to a thread, where each gets as many rows as the others.
+template <class Work>
+INLINE void each_block(long rows, long block, long threads, long number, Work work) {
+    const long share = ((rows + threads - 1) / threads + STRIP - 1) / STRIP * STRIP;
+    const long end = (number + 1) * share < rows ? (number + 1) * share : rows;
+    for (long first = number * share; first < end; first += block) work(first, end - first < block ? end - first : block);
+}
+
 template <class Real>
 constexpr size_t panel_numbers(long depth, long columns) {
     return (columns + PANEL<Real> - 1) / PANEL<Real> * PANEL<Real> * depth;

@@ -36,7 +36,7 @@ INLINE void best_ways(long labels, const Real* from, const Real* moves, long row
     for (int v = 0; v < VECTORS; v++) store(to + v * LANES<Real>, found[v], Whole{});
 }
 
-// Scores of all states after a step; the best one has 0, so that long sequences lose no digits.
+// Scores of all states after a step; the best one has 0, so that long sequences lose no digits. A score that is no number is passed over.
 template <class Real>
 static void step(const Chains<Real>& c, const Real* before, const Real* emission, Real* after, Real* from, Real* to) {
     const long row = padded<Real>(c.labels), few = SIDE_BY_SIDE * LANES<Real>;
