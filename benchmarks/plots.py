@@ -110,8 +110,9 @@ def accuracy(
     for system in scores:
         nlp = spacy.util.load_model_from_config(tagging(config_for(system, "gum", steps=0)), auto_fill=True)
         gold = list(DocBin().from_disk(docs).get_docs(nlp.vocab))
-        nlp.initialize(lambda gold=gold, nlp=nlp: [Example(untagged(nlp, doc), doc) for doc in gold])
-        work[system] = lambda gold=gold, nlp=nlp: [None for _ in nlp.pipe([untagged(nlp, doc) for doc in gold])]
+        given = untagged(nlp, gold)
+        nlp.initialize(lambda gold=gold, given=given: [Example(tokens, doc) for tokens, doc in zip(given(), gold, strict=True)])
+        work[system] = lambda nlp=nlp, given=given: [None for _ in nlp.pipe(given())]
     in_turns(work, 1)  # the first calls fill caches
     words = sum(map(len, gold))
     figure = Figure(figsize=(7, 4.5), layout="constrained")

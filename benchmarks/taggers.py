@@ -48,18 +48,20 @@ def spacy_tagger(docs: Sequence[Doc], encode: dict[str, Any], factory: str) -> T
     if factory == "emerging_tagger":
         model |= {"@architectures": "spacy-emerging.Labeler.v1", "decoder": {"@architectures": "spacy-emerging.SoftmaxDecoder.v1"}}
     nlp.add_pipe(factory, config={"model": model})
-    nlp.initialize(lambda: [Example(untagged(nlp, doc), doc) for doc in docs])
+    given = untagged(nlp, docs)
+    nlp.initialize(lambda: [Example(tokens, doc) for tokens, doc in zip(given(), docs, strict=True)])
 
     def tag() -> None:
-        for _ in nlp.pipe([untagged(nlp, doc) for doc in docs]):
+        for _ in nlp.pipe(given()):
             pass
 
     return tag
 
 
-def untagged(nlp: Language, doc: Doc) -> Doc:
-    """The tokens alone."""
-    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+def untagged(nlp: Language, docs: Sequence[Doc]) -> Callable[[], list[Doc]]:
+    """What makes Docs of the tokens alone; strings are read before."""
+    given = [([token.text for token in doc], [bool(token.whitespace_) for token in doc]) for doc in docs]
+    return lambda: [Doc(nlp.vocab, words, spaces) for words, spaces in given]
 
 
 def stanza_tagger(docs: Sequence[Doc]) -> Tagger:

@@ -12,9 +12,9 @@ def columns(labels: Sequence[Sequence[str]], arity: int) -> tuple[list[list[str]
     A missing field, and one that is no string, becomes ""; fields beyond `arity` are ignored. A bare string counts as one field, and
     what is no sequence at all (None, a number) as none.
     """
-    if all(isinstance(label, tuple | list) and len(label) == arity for label in labels):
+    if set(map(type, labels)) <= {tuple, list} and set(map(len, labels)) <= {arity}:  # the usual case, without a step per label
         result = [list(column) for column in zip(*labels, strict=True)] if labels else [[] for _ in range(arity)]
-        if all(isinstance(value, str) for column in result for value in column):
+        if all(set(map(type, column)) == {str} for column in result if column):
             return result, 0
     result = [[] for _ in range(arity)]
     malformed = 0

@@ -19,6 +19,8 @@ class Agreement:
 
     def write(self, doc: Doc) -> None:
         """Sets `token._.label_agreement`, of a joined token that of its least certain part; nothing where the decoder does not sample."""
+        if not self._places:
+            return  # to make tokens of a Doc takes longer than to decode their labels
         places = iter(self._places)
         following = next(places, None)
         for token in doc:

@@ -76,7 +76,8 @@ class LabelIndex:
 
     def to_strings(self, ids: numpy.ndarray) -> list[LabelTuple]:
         """(n, F) ids to label tuples."""
-        return [tuple(self.labels[f][i] for f, i in enumerate(row)) for row in ids.tolist()]
+        columns = ([known[i] for i in column] for known, column in zip(self.labels, ids.T.tolist(), strict=True))
+        return list(zip(*columns, strict=True))
 
 
 def checked_labels(owner: str, field: str, labels: object) -> list[str]:

@@ -111,24 +111,40 @@ class TaggerTask(Task):
 
     def annotate(self, doc: Doc, decisions: Sequence[Decision]) -> None:
         for unit, labels, confidence in decisions:
-            for i, token in enumerate(doc[unit.start : unit.end]):
-                self._write(token, labels[i])
-                if confidence is not None:
-                    token._.set(LABEL_SCORE, float(numpy.exp(confidence[i].sum())))
+            tokens = list(doc[unit.start : unit.end])
+            for attribute in self.attributes:
+                self._write(attribute, tokens, labels)
+            if confidence is not None:
+                for token, score in zip(tokens, numpy.exp(confidence.sum(1)).tolist(), strict=True):
+                    token._.set(LABEL_SCORE, score)
 
-    def _write(self, token: Any, labels: Sequence[str]) -> None:
-        by_field = dict(zip(self.fields, labels, strict=True))
-        for attribute in self.attributes:
-            if attribute == "tag" and (self.overwrite or not token.tag):
-                token.tag_ = by_field["tag"]
-            elif attribute == "pos" and (self.overwrite or not token.pos):
-                token.pos_ = by_field["pos"]
-            elif attribute == "morph" and (self.overwrite or not token.has_morph()):
-                token.set_morph(self._features(by_field) if self.features else by_field["morph"])
-            elif attribute.startswith("_.") and (self.overwrite or not token._.get(attribute[2:])):
-                token._.set(attribute[2:], by_field[attribute])
+    def _write(self, attribute: str, tokens: Sequence[Any], labels: Sequence[Sequence[str]]) -> None:
+        """One attribute of all tokens, in a loop of its own: taggers are fast enough for a choice at every token to be felt."""
+        overwrite = self.overwrite
+        values: Iterable[Any] = map(self._features, labels) if attribute == "morph" and self.features else self._column(attribute, labels)
+        if attribute == "tag":
+            for token, value in zip(tokens, values, strict=True):
+                if overwrite or not token.tag:
+                    token.tag_ = value
+        elif attribute == "pos":
+            for token, value in zip(tokens, values, strict=True):
+                if overwrite or not token.pos:
+                    token.pos_ = value
+        elif attribute == "morph":
+            for token, value in zip(tokens, values, strict=True):
+                if overwrite or not token.has_morph():
+                    token.set_morph(value)
+        else:
+            for token, value in zip(tokens, values, strict=True):
+                if overwrite or not token._.get(attribute[2:]):
+                    token._.set(attribute[2:], value)
 
-    def _features(self, by_field: Mapping[str, str]) -> dict[str, str]:
+    def _column(self, attribute: str, labels: Sequence[Sequence[str]]) -> list[str]:
+        place = self.fields.index(attribute)
+        return [label[place] for label in labels]
+
+    def _features(self, label: Sequence[str]) -> dict[str, str]:
+        by_field = dict(zip(self.fields, label, strict=True))
         named = {feature: by_field[f"morph.{feature}"] for feature in self.features or ()}
         return {feature: value for feature, value in named.items() if value != NO_FEATURE}
 
