@@ -183,12 +183,27 @@ def _arranged(module: nn.Module, lengths: list[int], max_batch_tokens: int, devi
 def _in_pieces(
     module: nn.Module, lengths: list[int], max_batch_tokens: int, device: torch.device
 ) -> Sequence[tuple[Layout, slice | Tensor | None]]:
-    """As `_arranged`, for prediction: where every token is decided alone, many of them go in slices, which bounds the scores in memory."""
+    """As `_arranged`, for prediction: where nothing is padded, tokens go in slices as they lie, which bounds what they need of memory."""
     total = sum(lengths)
+    if getattr(module, "padless", False):
+        return _in_slices(lengths, max_batch_tokens, device)
     if total <= max_batch_tokens or not getattr(module, "tokenwise", False):
         return _arranged(module, lengths, max_batch_tokens, device)
     places = [slice(start, min(start + max_batch_tokens, total)) for start in range(0, total, max_batch_tokens)]
     return [(Layout([place.stop - place.start], device), place) for place in places]
+
+
+def _in_slices(lengths: list[int], max_batch_tokens: int, device: torch.device) -> list[tuple[Layout, slice]]:
+    """Whole sequences as they lie, as many at a time as the tokens allow, and at least one."""
+    found: list[tuple[list[int], int]] = []  # lengths, and where the first of them begins
+    start = 0
+    for length in lengths:
+        if length and (not found or start + length - found[-1][1] > max_batch_tokens):
+            found.append(([], start))
+        if length:
+            found[-1][0].append(length)
+        start += length
+    return [(Layout(group, device), slice(begin, begin + sum(group))) for group, begin in found]
 
 
 def take(flat: Tensor, index: Tensor | None) -> Tensor:

@@ -29,6 +29,9 @@ class ConditionalRandomField(nn.Module):
     Raises SettingError where a field has too many labels for order 2.
     """
 
+    padless = True
+    """Predictions pad nothing, so that sequences of any lengths may go together."""
+
     def __init__(self, width: int, fields: Sequence[Field], order: int, search: str, hidden_width: int, dropout: float) -> None:
         super().__init__()
         _check_states(fields, order)

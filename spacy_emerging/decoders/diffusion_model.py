@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bridge.layout import Layout
+from ..kernels import native
 from ..kernels.diffusion import noised, remainders, step_back, time_grid
 from ..kernels.dropout import Dropout
 from ..types import Field, LossOutput, Prediction
@@ -130,6 +131,11 @@ class Diffusion(nn.Module):
         return self.denoiser.times(times * (WAVES / self.settings.times))
 
     # Prediction
+
+    @property
+    def padless(self) -> bool:
+        """Whether predictions pad nothing: compiled loops take one sequence after the other, while torch's attention wants them padded."""
+        return native.usable(self.denoiser.output.weight)
 
     def predict(self, states: Tensor, mask: Tensor) -> Prediction:
         """Log-probabilities and labels; states (B, L, D), mask (B, L).

@@ -13,6 +13,7 @@ from thinc.api import Adam, Model
 from torch import Tensor, nn
 
 from spacy_emerging.bridge.decoder import decoder_block, set_fields
+from spacy_emerging.bridge.layout import Layout
 from spacy_emerging.bridge.saved import pack
 from spacy_emerging.decoders.softmax import SoftmaxDecoder
 from spacy_emerging.errors import ModelDataError
@@ -181,3 +182,27 @@ def test_tokens_that_are_decided_alone_are_predicted_in_slices(monkeypatch: pyte
         for scores, wanted in zip(unit.scores, whole.scores, strict=True):
             numpy.testing.assert_allclose(scores, wanted, atol=1e-6)
     assert taken[6:] == [sum(LENGTHS)]
+
+
+def test_decoders_that_pad_nothing_get_whole_sequences_as_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a decoder that answers end to end, and takes up to 12 tokens at once
+    model = block(max_batch_tokens=12)
+    taken: list[tuple[int, ...]] = []
+
+    def predict_tokens(self: ContextDecoder, tokens: Tensor, layout: Layout, want_scores: bool) -> Prediction:
+        taken.append(layout.lengths)
+        found = self.predict(layout.pad(tokens), layout.mask)
+        return Prediction([layout.unpad(field) for field in found.scores], layout.unpad(found.best))
+
+    monkeypatch.setattr(ContextDecoder, "predict_tokens", predict_tokens, raising=False)
+    monkeypatch.setattr(ContextDecoder, "padless", True, raising=False)
+    vectors, _ = batch(*LENGTHS)
+    # when there are more, and one sequence is longer than that
+    found = model.predict((vectors, True))
+    # then they are cut between sequences, empty ones are left out, and everything comes back in its place
+    assert taken == [(2, 9), (30,), (1, 4), (16,)]
+    monkeypatch.undo()
+    for unit, wanted in zip(found, block().predict((vectors, True)), strict=True):
+        numpy.testing.assert_array_equal(unit.best, wanted.best)
+        for scores, others in zip(unit.scores, wanted.scores, strict=True):
+            numpy.testing.assert_allclose(scores, others, atol=1e-5)
