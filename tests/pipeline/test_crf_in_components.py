@@ -9,7 +9,7 @@ import pytest
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_emerging.decoders.crf import ConditionalRandomField
+from spacy_emerging.decoders.chain import Chain
 
 from .cases import CASES, TOK2VEC, Case, blank, labeler_model, train
 from .conftest import copied
@@ -56,8 +56,8 @@ def test_learns_its_corpus_by_heart(name: str, decoder: dict[str, Any], settings
 
 def test_marginals_are_computed_only_where_something_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
-    predict = ConditionalRandomField.predict
-    monkeypatch.setattr(ConditionalRandomField, "predict", lambda *inputs: asked.append(True) or predict(*inputs))
+    log_marginals = Chain.log_marginals
+    monkeypatch.setattr(Chain, "log_marginals", lambda *inputs: asked.append(True) or log_marginals(*inputs))
     for search, store_scores, wanted in (("decoder", False, 0), ("linearization", False, 1), ("decoder", True, 1)):
         asked.clear()
         nlp = blank()
