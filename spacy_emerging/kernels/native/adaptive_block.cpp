@@ -1,6 +1,7 @@
 // A Transformer block whose norms are scaled and shifted, and whose branches are gated, token by token (arXiv 2212.09748, adaLN-Zero): the
 // forward pass of prediction. Sequences are worked on in groups, so small that what lies between the layers stays in the cache.
 #include "gelu.h"
+#include "moments.h"
 #include "panels.h"
 
 namespace {
@@ -29,30 +30,14 @@ struct Modulation {
     }
 };
 
-// Zeros beyond the end of a row.
-template <class Real>
-INLINE Vector<Real> counting(Vector<Real> value, Whole) {
-    return value;
-}
-template <class Real>
-INLINE Vector<Real> counting(Vector<Real> value, Part part) {
-    return up_to<Real>(part.count - 1, 0, value);
-}
-
 // Layer norm of `count` rows from token `first` on, times a part of the modulation and plus the next one.
 template <class Real>
 static void modulated(const Modulation<Real>& m, long first, long count, long part, const Real* x, Real* y, Real epsilon) {
     const long width = m.width;
     for (long t = 0; t < count; t++, x += width, y += width) {
         const Real* own = m.of(first + t, part, 2);
-        Vector<Real> sums{}, squares{};
-        each_vector<Real>(width, [&](long c, auto many) { sums += load(x + c, many); });
-        const Real mean = sum_of<Real>(sums) / width;
-        each_vector<Real>(width, [&](long c, auto many) {
-            const Vector<Real> off = counting<Real>(load(x + c, many) - mean, many);
-            squares += off * off;
-        });
-        const Real scale = 1 / root(sum_of<Real>(squares) / width + epsilon);
+        Real mean, scale;
+        moments(x, width, epsilon, mean, scale);
         each_vector<Real>(width, [&](long c, auto many) {
             const Vector<Real> normed = (load(x + c, many) - mean) * scale;
             store(y + c, normed * m.at(own, part, c, many) + m.at(own, part + 1, c, many), many);
@@ -149,9 +134,9 @@ struct Layer {
         transposed_to_panels(in, out, weight, panels);
     }
     void operator()(long count, const Real* x, Real* y) const {
-        for (long first = 0; first < count; first += ROWS)
-            rows_by_panels(
-                count - first < ROWS ? count - first : ROWS, out, in, x + first * in, in, panels, bias, y + first * out, out);
+        each_block(count, ROWS, 1, 0, [&](long first, long now) {
+            rows_by_panels(now, out, in, x + first * in, in, panels, bias, y + first * out, out);
+        });
     }
 };
 
@@ -217,6 +202,15 @@ static void forward(Block<Real>& b, const int64_t* begins, long sequences, Real*
     free(groups);
 }
 
+template <class Real>
+static void norm_alone(const Modulation<Real>& m, long rows, const Real* x, Real* y, Real epsilon, long threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (long number = 0; number < threads; number++)
+        each_block(rows, ROWS, threads, number, [&](long first, long count) {
+            modulated(m, first, count, SCALE, x + first * m.width, y + first * m.width, epsilon);
+        });
+}
+
 }  // namespace
 
 #define ADAPTIVE_BLOCK(Real, suffix)                                                                                               \
@@ -239,10 +233,7 @@ static void forward(Block<Real>& b, const int64_t* begins, long sequences, Real*
     EXPORT void adaptive_norm_forward_##suffix(                                                                                    \
         const Real* x, const Real* tokens, const Real* common, Real* y, long row, long count, long rows, long width,               \
         double epsilon, long threads) {                                                                                            \
-        const Modulation<Real> modulation{tokens, common, row, count, width};                                                      \
-        _Pragma("omp parallel for num_threads(threads) schedule(static) if (threads > 1)") for (long t = 0; t < rows; t += ROWS)   \
-            modulated(                                                                                                             \
-                modulation, t, rows - t < ROWS ? rows - t : ROWS, 0, x + t * width, y + t * width, (Real)epsilon);                 \
+        norm_alone(Modulation<Real>{tokens, common, row, count, width}, rows, x, y, (Real)epsilon, threads);                       \
     }
 ADAPTIVE_BLOCK(float, f32)
 ADAPTIVE_BLOCK(double, f64)

@@ -53,36 +53,36 @@ static void backward(const FeedForward<Real>& f, const Real* hidden, const Real*
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
 #pragma omp for schedule(static)
-    for (long number = 0; number < threads; number++) {
-        share_of_panels(false, f.width, f.inner, f.down, down, threads, number);
-        share_of_panels(false, f.inner, f.width, f.up, up, threads, number);
-    }
+        for (long number = 0; number < threads; number++) {
+            share_of_panels(false, f.width, f.inner, f.down, down, threads, number);
+            share_of_panels(false, f.inner, f.width, f.up, up, threads, number);
+        }
 #pragma omp for schedule(static)
-    for (long number = 0; number < threads; number++) {
-        Scratch<Real> scratch(2 * BLOCK * f.inner);
-        Real *opened = scratch.take(BLOCK * f.inner), *inside = scratch.take(BLOCK * f.inner);
-        Outer<Real> space(BLOCK, f.width);
-        Real *d_up = g.d_up + number * size, *d_down = g.d_down + number * size;
-        Real *d_up_bias = g.d_up_bias + number * f.inner, *d_down_bias = g.d_down_bias + number * f.width;
-        memset(d_up, 0, size * sizeof(Real));
-        memset(d_down, 0, size * sizeof(Real));
-        memset(d_up_bias, 0, f.inner * sizeof(Real));
-        memset(d_down_bias, 0, f.width * sizeof(Real));
-        each_block(f.rows, BLOCK, threads, number, [&](long first, long count) {
-            const Real *dy = grad + first * f.width, *x = f.x + first * f.width, *before = hidden + first * f.inner;
-            rows_by_panels<Real>(count, f.inner, f.width, dy, f.width, down, nullptr, inside, f.inner);
-            each_vector<Real>(count * f.inner, [&](long i, auto part) {
-                Vector<Real> value = load(before + i, part), below = share_below<Real>(value);
-                store(opened + i, value * below, part);
-                store(inside + i, load(inside + i, part) * (below + gelu_density<Real>(value)), part);
+        for (long number = 0; number < threads; number++) {
+            Scratch<Real> scratch(2 * BLOCK * f.inner);
+            Real *opened = scratch.take(BLOCK * f.inner), *inside = scratch.take(BLOCK * f.inner);
+            Outer<Real> space(BLOCK, f.width);
+            Real *d_up = g.d_up + number * size, *d_down = g.d_down + number * size;
+            Real *d_up_bias = g.d_up_bias + number * f.inner, *d_down_bias = g.d_down_bias + number * f.width;
+            memset(d_up, 0, size * sizeof(Real));
+            memset(d_down, 0, size * sizeof(Real));
+            memset(d_up_bias, 0, f.inner * sizeof(Real));
+            memset(d_down_bias, 0, f.width * sizeof(Real));
+            each_block(f.rows, BLOCK, threads, number, [&](long first, long count) {
+                const Real *dy = grad + first * f.width, *x = f.x + first * f.width, *before = hidden + first * f.inner;
+                rows_by_panels<Real>(count, f.inner, f.width, dy, f.width, down, nullptr, inside, f.inner);
+                each_vector<Real>(count * f.inner, [&](long i, auto part) {
+                    Vector<Real> value = load(before + i, part), below = share_below<Real>(value);
+                    store(opened + i, value * below, part);
+                    store(inside + i, load(inside + i, part) * (below + gelu_density<Real>(value)), part);
+                });
+                add_outer<Real>(space, count, f.width, f.inner, dy, f.width, opened, f.inner, d_down, f.inner);
+                add_outer<Real>(space, count, f.width, f.inner, x, f.width, inside, f.inner, d_up, f.inner);
+                add_rows(count, f.inner, inside, f.inner, d_up_bias);
+                add_rows(count, f.width, dy, f.width, d_down_bias);
+                rows_by_panels<Real>(count, f.width, f.inner, inside, f.inner, up, nullptr, g.dx + first * f.width, f.width);
             });
-            add_outer<Real>(space, count, f.width, f.inner, dy, f.width, opened, f.inner, d_down, f.inner);
-            add_outer<Real>(space, count, f.width, f.inner, x, f.width, inside, f.inner, d_up, f.inner);
-            add_rows(count, f.inner, inside, f.inner, d_up_bias);
-            add_rows(count, f.width, dy, f.width, d_down_bias);
-            rows_by_panels<Real>(count, f.width, f.inner, inside, f.inner, up, nullptr, g.dx + first * f.width, f.width);
-        });
-    }
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 // Layer norm without bias, of whole rows or of each head of a row, and for an mLSTM what comes after it: the skip and the gate.
-#include "simd.h"
+#include "moments.h"
 
 namespace {
 
@@ -14,29 +14,6 @@ struct Problem {
     long skipped_row, gate_row;
     Real epsilon;
 };
-
-// Zeros beyond the end of a row.
-template <class Real>
-INLINE Vector<Real> counting(Vector<Real> value, Whole) {
-    return value;
-}
-template <class Real>
-INLINE Vector<Real> counting(Vector<Real> value, Part part) {
-    return up_to<Real>(part.count - 1, 0, value);
-}
-
-// Mean and scale of one head's numbers.
-template <class Real>
-INLINE void moments(const Real* x, long d, Real epsilon, Real& mean, Real& scale) {
-    Vector<Real> sums{}, squares{};
-    each_vector<Real>(d, [&](long j, auto width) { sums += load(x + j, width); });
-    mean = sum_of<Real>(sums) / d;
-    each_vector<Real>(d, [&](long j, auto width) {
-        Vector<Real> off = counting<Real>(load(x + j, width) - mean, width);
-        squares += off * off;
-    });
-    scale = 1 / root(sum_of<Real>(squares) / d + epsilon);
-}
 
 // y = (normed (1 + weight) + skipped skip) silu(gate), (T, H d), written.
 template <bool GATED, class Real>
