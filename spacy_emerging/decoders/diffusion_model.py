@@ -13,6 +13,7 @@ from ..bridge.layout import Layout
 from ..kernels import native
 from ..kernels.diffusion import noised, remainders, step_back, time_grid
 from ..kernels.dropout import Dropout
+from ..kernels.quantized import is_quantized
 from ..types import Field, LossOutput, Prediction
 from .bit_tags import BitTags
 from .denoiser import Denoiser
@@ -134,8 +135,11 @@ class Diffusion(nn.Module):
 
     @property
     def padless(self) -> bool:
-        """Whether predictions pad nothing: compiled loops take one sequence after the other, while torch's attention wants them padded."""
-        return native.usable(self.denoiser.output.weight)
+        """Whether predictions pad nothing: compiled loops take one sequence after the other, while torch's attention, which quantised
+        blocks and those under autocast go through, wants them padded."""
+        weight = self.denoiser.output.weight
+        plain = not is_quantized(self.denoiser) and not torch.is_autocast_enabled(weight.device.type)
+        return plain and native.usable(weight)
 
     def predict(self, states: Tensor, mask: Tensor) -> Prediction:
         """Log-probabilities and labels; states (B, L, D), mask (B, L).

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor
 
+from spacy_emerging.bridge.decoder import decoder_block, set_fields
 from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.bridge.shim import shim_of
 from spacy_emerging.decoders.diffusion import DiffusionDecoder
 from spacy_emerging.decoders.diffusion_model import Diffusion
 from spacy_emerging.decoders.diffusion_targets import Noisy
 from spacy_emerging.decoders.noise import BLOCK, noise_of_positions, training_draws
 from spacy_emerging.errors import SettingError
+from spacy_emerging.kernels import native
 from spacy_emerging.kernels.diffusion import time_grid
 from spacy_emerging.types import Field
 
@@ -444,3 +450,32 @@ def test_decoder_without_blocks_and_no_tokens() -> None:
     assert decoder.loss(states, mask, ids).total == 0
     assert decoder.predict(states, mask).best.shape == (0, 0, 2) and decoder.several(states, mask).shape == (0, 0, 2, 2)
     assert decoder.predict(*batch(3)).best.shape == (1, 3, 2)
+
+
+# What is padded in prediction
+
+
+def padded_sizes(monkeypatch: pytest.MonkeyPatch, model: Any, lengths: Sequence[int]) -> list[int]:
+    """Places, tokens and padding, of every array that a prediction pads."""
+    sizes: list[int] = []
+    pad = Layout.pad
+    monkeypatch.setattr(Layout, "pad", lambda layout, flat: sizes.append(layout.batch * layout.longest) or pad(layout, flat))
+    model.predict(([numpy.zeros((length, 64), dtype="float32") for length in lengths], False))
+    return sizes
+
+
+@pytest.mark.parametrize("how", ["plain", "quantised", "autocast", "torch"])
+def test_a_long_sequence_never_pads_short_ones_beyond_the_bound(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given one long sequence among many short ones, of which some would go with it if only tokens were counted
+    model = decoder_block("diffusion", DiffusionDecoder(), max_batch_tokens=400)
+    set_fields(model, 64, [TAG])
+    if how == "quantised":
+        assert "denoiser.blocks.0.qkv" in shim_of(model).quantize()
+    contexts = {"torch": native.switched_off(), "autocast": torch.autocast("cpu", dtype=torch.bfloat16)}
+    with contexts.get(how, nullcontext()):
+        sizes = padded_sizes(monkeypatch, model, [300] + [5] * 100)
+    assert max(sizes, default=0) <= 400
+    if how == "plain" and native.available():
+        assert sizes == []  # the loops pad nothing at all
+    if how != "plain":
+        assert sizes
