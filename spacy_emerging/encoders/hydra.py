@@ -21,7 +21,7 @@ from ..kernels.backend import choose
 from ..kernels.convolution import centred_convolution, convolution_of_sequences
 from ..kernels.dropout import Dropout
 from ..kernels.linear import linear, project
-from ..kernels.looped_mixer import looped_block, looped_mix
+from ..kernels.looped_mixer import Side, looped_block, looped_mix
 from ..kernels.norm import norm_then_gate
 from ..kernels.quantized import QuantizedLinear, is_quantized
 from ..kernels.quasiseparable import quasiseparable, quasiseparable_cuda
@@ -85,8 +85,8 @@ class Mixer(nn.Module):
         """The mixer behind a norm, (T, D) to (T, D), in one step of the graph; None where the loops do not run or are not the fastest."""
         if is_quantized(self) or choose(self.backend, "mamba_ssm", tokens, self.training) == "cuda":
             return None
-        weights = norm.weight, self.in_proj.weight, self.out_proj.weight
-        return looped_block(self._looped, tokens, *weights, self._parameters_of_looped, layout.begins)
+        side = Side(norm.weight, self.in_proj.weight, self.out_proj.weight, self._parameters_of_looped)
+        return looped_block(self._looped, tokens, [side], layout.begins)
 
     @property
     def _looped(self) -> QuasiseparableMixer:

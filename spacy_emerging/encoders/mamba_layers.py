@@ -17,7 +17,7 @@ from ..kernels.backend import choose
 from ..kernels.convolution import causal_convolution, causal_convolution_cuda, convolution_segment, kernel_fits
 from ..kernels.dropout import Dropout
 from ..kernels.linear import linear, project
-from ..kernels.looped_mixer import LoopedMixer, looped_block, looped_mix
+from ..kernels.looped_mixer import LoopedMixer, Side, looped_block, looped_mix
 from ..kernels.quantized import is_quantized
 from .parts import DepthwiseWeights, RMSNorm
 
@@ -64,15 +64,20 @@ class Scan(nn.Module):
         """Those of a mixer but its projections, as its loops take them."""
         raise NotImplementedError
 
-    def block(self, norm: RMSNorm, mixer: Any, tokens: Tensor, layout: Layout) -> Tensor | None:
-        """What one mixer makes of (T, D) between a norm and the residual stream, (T, D), in one step of the graph.
+    def block(self, norms: Sequence[RMSNorm], mixers: Sequence[Any], tokens: Tensor, layout: Layout) -> Tensor | None:
+        """What one or two mixers make of (T, mixers x D) between a norm and the residual stream, to the same, in one step of the graph.
 
+        Each has columns of its own; the second one reads every sequence from its end.
         None where the loops do not run or are not the fastest: then the parts do it, one after the other.
         """
-        if layout.carried is not None or is_quantized(mixer) or self._on_kernels("mamba_ssm", tokens):
+        if layout.carried is not None or any(map(is_quantized, mixers)) or self._on_kernels("mamba_ssm", tokens):
             return None
-        weights = norm.weight, mixer.in_proj.weight, mixer.out_proj.weight
-        return looped_block(self.looped, tokens, *weights, self.parameters_of(mixer), layout.begins)
+        orders = None, layout.reverse_index if len(mixers) == 2 else None
+        sides = [
+            Side(norm.weight, mixer.in_proj.weight, mixer.out_proj.weight, self.parameters_of(mixer), order)
+            for norm, mixer, order in zip(norms, mixers, orders, strict=False)
+        ]
+        return looped_block(self.looped, tokens, sides, layout.begins)
 
     def by_loops(self, mixer: Any, projected: Tensor, layout: Layout) -> Tensor | None:
         """`mix` of one mixer by compiled loops; None where they do not run."""
@@ -178,7 +183,7 @@ class ForwardLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         mixer = self.forward_mixer
-        added = self.scan.block(self.norm, mixer, tokens, layout)
+        added = self.scan.block([self.norm], [mixer], tokens, layout)
         if added is None:
             (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
             added = project(mixed, mixer.out_proj)
@@ -233,28 +238,34 @@ class ConcatLayer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        left, right = layout.part(project(tokens, self.down))
-        return layout.join(*self._mixed(left, right, layout))
+        mapped = project(tokens, self.down)
+        added = self.scan.block(self._norms, self._mixers, mapped, layout)
+        if added is not None:
+            return mapped + self.dropout(added)
+        return layout.join(*self._mixed(layout.part(mapped), layout))
+
+    @property
+    def _norms(self) -> list[RMSNorm]:
+        return [self.forward_norm, self.backward_norm]
+
+    @property
+    def _mixers(self) -> list[Any]:
+        return [self.forward_mixer, self.backward_mixer]
 
     def stage(self) -> Stage:
         """The layer over segments."""
         return Stage(self._sides, BOTH)
 
-    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+    def _sides(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         maps = zip(streams, self.down.weight.chunk(2), self.down.bias.chunk(2), strict=True)
-        left, right = (linear(*parts) for parts in maps)
-        return self._mixed(left, right, layout)
+        return self._mixed([linear(*parts) for parts in maps], layout)
 
-    def _mixed(self, left: Tensor, right: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    def _mixed(self, streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """Both directions' (T, D / 2), each in its own order, to the same."""
-        norms, mixers = (self.forward_norm, self.backward_norm), (self.forward_mixer, self.backward_mixer)
-        blocks = [self.scan.block(norm, mixer, x, layout) for norm, mixer, x in zip(norms, mixers, (left, right), strict=True)]
-        added = [each for each in blocks if each is not None]
-        if not added:
-            projected = [project(norm(x), mixer.in_proj) for norm, mixer, x in zip(norms, mixers, (left, right), strict=True)]
-            mixed = self.scan.mix(mixers, projected, layout)
-            added = [project(each, mixer.out_proj) for mixer, each in zip(mixers, mixed, strict=True)]
-        return left + self.dropout(added[0]), right + self.dropout(added[1])
+        projected = [project(norm(x), mixer.in_proj) for norm, mixer, x in zip(self._norms, self._mixers, streams, strict=True)]
+        mixed = self.scan.mix(self._mixers, projected, layout)
+        added = [project(each, mixer.out_proj) for mixer, each in zip(self._mixers, mixed, strict=True)]
+        return [x + self.dropout(each) for x, each in zip(streams, added, strict=True)]
 
 
 LAYERS = {"concat": ConcatLayer, "add": AddLayer, "forward": ForwardLayer}

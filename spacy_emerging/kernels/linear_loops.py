@@ -20,8 +20,8 @@ WORTH_LAYING_OUT = 512
 LARGEST = 1 << 20
 """Numbers in a weight up to which the loops are taken: of a larger one, too little stays in the cache. Our default."""
 
-FASTEST: bool = torch.backends.cpu.get_cpu_capability() == "AVX2"
-"""Whether they were measured to be faster than oneDNN on such a processor. On others oneDNN may reach units that the loops do not."""
+FASTEST: bool = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+"""Whether they were measured to be faster than oneDNN on such a processor (of AMD). On others oneDNN may reach units that they do not."""
 
 
 def worth_loops(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -55,15 +55,15 @@ class _Linear(torch.autograd.Function):
 
 
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
-    """(T, I), columns of something wider perhaps, to (T, O), `into` an array if there is one. weight: (O, I), contiguous."""
+    """(T, I) to (T, O), `into` an array if there is one; either may be columns of something wider. weight: (O, I), contiguous."""
     y = x.new_empty(len(x), len(weight)) if into is None else into
-    native.run("linear_forward", x, weight, bias, y, x.stride(0), *_sizes(x, weight))
+    native.run("linear_forward", x, weight, bias, y, x.stride(0), y.stride(0), *_sizes(x, weight))
     return y
 
 
 def linear_back(grad: Tensor, weight: Tensor, into: Tensor, *, add: bool = False) -> Tensor:
-    """(T, O) to (T, I), the gradient of x, which is written, or added to what is there. All contiguous."""
-    native.run("linear_back", grad, weight, into, *_sizes(into, weight), int(add))
+    """(T, O), columns of something wider perhaps, to (T, I), the gradient of x, which is written, or added to what is there."""
+    native.run("linear_back", grad, weight, into, grad.stride(0), *_sizes(into, weight), int(add))
     return into
 
 

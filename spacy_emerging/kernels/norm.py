@@ -118,11 +118,16 @@ def _in_rows(x: Tensor) -> Tensor:
     return x if x.stride(1) == 1 else x.contiguous()
 
 
-def norm_forward(x: Tensor, gate: Tensor | None, weight: Tensor, kind: int, into: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(T, D) to (T, D), `into` an array if there is one, and the scales (T,) of its rows. x, gate: columns of something wider perhaps."""
+def norm_forward(
+    x: Tensor, gate: Tensor | None, weight: Tensor, kind: int, into: Tensor | None = None, order: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """(T, D) to (T, D), `into` an array if there is one, and the scales (T,) of its rows. x, gate: columns of something wider perhaps.
+
+    order: (T,) int64, the rows of x as they are read; without it, one after the other.
+    """
     rows, width = x.shape
     y, scales = x.new_empty(rows, width) if into is None else into, x.new_empty(rows)
-    native.run("norm_forward", x, gate, weight, y, scales, kind, x.stride(0), _row(gate), rows, width, EPSILON)
+    native.run("norm_forward", x, gate, weight, order, y, scales, kind, x.stride(0), _row(gate), rows, width, EPSILON)
     return y, scales
 
 
@@ -135,13 +140,17 @@ def norm_backward(
     grad_gate: Tensor | None,
     kind: int,
     into: Tensor | None = None,
+    order: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Writes the gradient of the gate; gives those of x, which goes `into` an array if there is one, and of weight."""
+    """Writes the gradient of the gate; gives those of x, which goes `into` an array if there is one, and of weight.
+
+    order: as in the forward pass. grad: of what was read; that of x is in the order of x.
+    """
     rows, width = x.shape
     grad_x = x.new_empty(rows, width) if into is None else into
     grad_weight = x.new_empty(torch.get_num_threads(), width)
-    sizes = (kind, x.stride(0), _row(gate), _row(grad_gate), rows, width)
-    native.run("norm_backward", x, gate, weight, scales, grad, grad_x, grad_gate, grad_weight, *sizes)
+    sizes = (kind, x.stride(0), _row(gate), grad_x.stride(0), _row(grad_gate), rows, width)
+    native.run("norm_backward", x, gate, weight, order, scales, grad, grad_x, grad_gate, grad_weight, *sizes)
     return grad_x, grad_weight.sum(0)
 
 

@@ -107,6 +107,17 @@ def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
     return kept[key][:count].view(shape)
 
 
+def in_lines(name: str | None, like: Tensor, rows: int, width: int) -> Tensor:
+    """(rows, width), each row at the beginning of a line of the cache, where vectors lie in one line each. name: of a workspace, or none."""
+    numbers = LINE // like.element_size()
+    padded = -(-width // numbers) * numbers
+    whole = like.new_empty(rows, padded) if name is None else workspace(name, like, rows, padded)
+    return whole[:, :width]
+
+
+LINE = 64
+"""Bytes of a line of the cache, and where torch's arrays begin."""
+
 LARGEST = 1 << 26
 """64 MB: the arrays of some 30,000 tokens at width 256."""
 

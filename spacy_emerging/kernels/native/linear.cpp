@@ -8,8 +8,8 @@ constexpr long DEPTH = 256;  // tokens that the gradient of W sums up at a time
 // Rows (depth) times a matrix (depth, columns), or the transpose of one (columns, depth), plus a bias, or plus what is there already.
 template <class Real>
 static void in_blocks(
-    long rows, long columns, long depth, const Real* x, long x_row, const Real* matrix, bool transposed, const Real* bias, Real* y, bool add,
-    long threads) {
+    long rows, long columns, long depth, const Real* x, long x_row, const Real* matrix, bool transposed, const Real* bias, Real* y, long y_row,
+    bool add, long threads) {
     Scratch<Real> scratch(panel_numbers<Real>(depth, columns));
     Real* panels = scratch.take(0);
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -20,7 +20,7 @@ static void in_blocks(
 #pragma omp for schedule(static)
         for (long number = 0; number < threads; number++)
             each_block(rows, ROWS, threads, number, [&](long first, long count) {
-                rows_by_panels(count, columns, depth, x + first * x_row, x_row, panels, bias, y + first * columns, columns, add);
+                rows_by_panels(count, columns, depth, x + first * x_row, x_row, panels, bias, y + first * y_row, y_row, add);
             });
     }
 }
@@ -54,18 +54,19 @@ static void outer(
     }
 }
 
-// x: (tokens, in) in rows so far apart. weight: (out, in). y, grad: (tokens, out).
+// x: (tokens, in), y, grad: (tokens, out), in rows so far apart. weight: (out, in). dx: (tokens, in).
 
 }  // namespace
 
 #define LINEAR(Real, suffix)                                                                                                         \
     EXPORT void linear_forward_##suffix(                                                                                             \
-        const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long tokens, long in, long out, long threads) {    \
-        in_blocks(tokens, out, in, x, x_row, weight, true, bias, y, false, threads);                                                 \
+        const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long y_row, long tokens, long in, long out,        \
+        long threads) {                                                                                                              \
+        in_blocks(tokens, out, in, x, x_row, weight, true, bias, y, y_row, false, threads);                                          \
     }                                                                                                                                \
     EXPORT void linear_back_##suffix(                                                                                                \
-        const Real* grad, const Real* weight, Real* dx, long tokens, long in, long out, long add, long threads) {                    \
-        in_blocks<Real>(tokens, in, out, grad, out, weight, false, nullptr, dx, add, threads);                                       \
+        const Real* grad, const Real* weight, Real* dx, long grad_row, long tokens, long in, long out, long add, long threads) {     \
+        in_blocks<Real>(tokens, in, out, grad, grad_row, weight, false, nullptr, dx, in, add, threads);                              \
     }                                                                                                                                \
     EXPORT void linear_outer_##suffix(                                                                                               \
         const Real* left, const Real* right, Real* found, Real* left_sum, Real* right_sum, long left_row, long right_row,            \
