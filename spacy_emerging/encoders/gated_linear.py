@@ -90,7 +90,7 @@ class GatedLinearBlock(Block):
         """The stream, what entered the mixer and what came out of it, all (T, D), to (T, D)."""
         gated = self.group_norm(mixed) * functional.silu(project(normed, self.gate))
         stream = stream + self.dropout(project(gated, self.out))
-        return stream + self.dropout(self.feed_forward(stream))
+        return self.feed_forward(stream, self.dropout)
 
 
 class GatedLinear(Stack):

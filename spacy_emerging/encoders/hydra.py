@@ -81,12 +81,16 @@ class Mixer(nn.Module):
         y = self._mixed(mixed, layout.pad(functional.softplus(dt + self.dt_bias.repeat(2))), layout)
         return project(norm_then_gate(layout.unpad(y), gate, self.norm.weight), self.out_proj)
 
-    def block(self, norm: RMSNorm, tokens: Tensor, layout: Layout) -> Tensor | None:
-        """The mixer behind a norm, (T, D) to (T, D), in one step of the graph; None where the loops do not run or are not the fastest."""
+    def block(self, norm: RMSNorm, dropout: Dropout, tokens: Tensor, layout: Layout) -> Tensor | None:
+        """x + dropout(mixer(norm(x))), (T, D) to (T, D), but for the dropout in one step of the graph.
+
+        None where the loops do not run or are not the fastest.
+        """
         if is_quantized(self) or choose(self.backend, "mamba_ssm", tokens, self.training) == "cuda":
             return None
-        side = Side(norm.weight, self.in_proj.weight, self.out_proj.weight, self._parameters_of_looped)
-        return looped_block(self._looped, tokens, [side], layout.begins)
+        side = Side(norm.weight, self.in_proj.weight, self.out_proj.weight, self._parameters_of_looped, None, not dropout.active)
+        made = looped_block(self._looped, tokens, [side], layout.begins)
+        return tokens + dropout(made) if made is not None and dropout.active else made
 
     @property
     def _looped(self) -> QuasiseparableMixer:
@@ -185,8 +189,8 @@ class Layer(nn.Module):
 
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
-        added = self.mixer.block(self.norm, tokens, layout)
-        return tokens + self.dropout(self.mixer(self.norm(tokens), layout) if added is None else added)
+        made = self.mixer.block(self.norm, self.dropout, tokens, layout)
+        return tokens + self.dropout(self.mixer(self.norm(tokens), layout)) if made is None else made
 
     def stages(self) -> list[Stage]:
         """The layer over segments: first what comes from after every token, which is kept beside it, then all else."""

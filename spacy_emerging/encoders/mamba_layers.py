@@ -64,8 +64,8 @@ class Scan(nn.Module):
         """Those of a mixer but its projections, as its loops take them."""
         raise NotImplementedError
 
-    def block(self, norms: Sequence[RMSNorm], mixers: Sequence[Any], tokens: Tensor, layout: Layout) -> Tensor | None:
-        """What one or two mixers make of (T, mixers x D) between a norm and the residual stream, to the same, in one step of the graph.
+    def block(self, norms: Sequence[RMSNorm], mixers: Sequence[Any], dropout: Dropout, tokens: Tensor, layout: Layout) -> Tensor | None:
+        """One or two residual blocks, x + dropout(mixer(norm(x))): (T, mixers x D) to the same. One step of the graph without dropout.
 
         Each has columns of its own; the second one reads every sequence from its end.
         None where the loops do not run or are not the fastest: then the parts do it, one after the other.
@@ -74,10 +74,11 @@ class Scan(nn.Module):
             return None
         orders = None, layout.reverse_index if len(mixers) == 2 else None
         sides = [
-            Side(norm.weight, mixer.in_proj.weight, mixer.out_proj.weight, self.parameters_of(mixer), order)
+            Side(norm.weight, mixer.in_proj.weight, mixer.out_proj.weight, self.parameters_of(mixer), order, not dropout.active)
             for norm, mixer, order in zip(norms, mixers, orders, strict=False)
         ]
-        return looped_block(self.looped, tokens, sides, layout.begins)
+        made = looped_block(self.looped, tokens, sides, layout.begins)
+        return tokens + dropout(made) if made is not None and dropout.active else made
 
     def by_loops(self, mixer: Any, projected: Tensor, layout: Layout) -> Tensor | None:
         """`mix` of one mixer by compiled loops; None where they do not run."""
@@ -183,11 +184,11 @@ class ForwardLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         mixer = self.forward_mixer
-        added = self.scan.block([self.norm], [mixer], tokens, layout)
-        if added is None:
-            (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
-            added = project(mixed, mixer.out_proj)
-        return tokens + self.dropout(added)
+        made = self.scan.block([self.norm], [mixer], self.dropout, tokens, layout)
+        if made is not None:
+            return made
+        (mixed,) = self.scan.mix([mixer], [project(self.norm(tokens), mixer.in_proj)], layout)
+        return tokens + self.dropout(project(mixed, mixer.out_proj))
 
     def stage(self) -> Stage:
         """The layer over segments."""
@@ -239,10 +240,8 @@ class ConcatLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         mapped = project(tokens, self.down)
-        added = self.scan.block(self._norms, self._mixers, mapped, layout)
-        if added is not None:
-            return mapped + self.dropout(added)
-        return layout.join(*self._mixed(layout.part(mapped), layout))
+        made = self.scan.block(self._norms, self._mixers, self.dropout, mapped, layout)
+        return layout.join(*self._mixed(layout.part(mapped), layout)) if made is None else made
 
     @property
     def _norms(self) -> list[RMSNorm]:

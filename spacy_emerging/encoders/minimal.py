@@ -92,7 +92,7 @@ class MinimalBlock(Block):
     def _leave(self, stream: Tensor, states: Tensor) -> Tensor:
         """The stream (T, D) and the states (T, inner) of its recurrence, to (T, D)."""
         stream = stream + self.dropout(project(states, self.out))
-        return stream + self.dropout(self.feed_forward(stream))
+        return self.feed_forward(stream, self.dropout)
 
 
 def _convolved(convs: Sequence[DepthwiseWeights], streams: Sequence[Tensor], places: Layout, carried: Carried | None) -> list[Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import largest_divisor
+from ..kernels.dropout import Dropout
 from ..kernels.feed_forward import feed_forward
 from ..kernels.norm import gated_rms_norm, rms_norm
 
@@ -44,7 +45,7 @@ class DepthwiseWeights(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """A norm, `factor` times the width, GELU (arXiv 1606.08415), and back to the width; what it gives is to be added to its input.
+    """x and what comes of it by a norm, `factor` times the width, GELU (arXiv 1606.08415), and back to the width.
 
     parts: how many modules write into the residual stream; the weights that do so are divided by its square root (GPT-2's rule).
     """
@@ -56,9 +57,10 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(self.up.out_features, width)
         scale_down(self.down, parts)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(T, D) to (T, D)."""
-        return feed_forward(self.norm(x), self.up, self.down)
+    def forward(self, x: Tensor, dropout: Dropout) -> Tensor:
+        """(T, D) to (T, D). dropout: on what is added to x."""
+        made = feed_forward(x, self.up, self.down, self.norm.weight, residual=not dropout.active)
+        return x + dropout(made) if dropout.active else made
 
 
 def scale_down(layer: nn.Linear, parts: int) -> None:

@@ -12,6 +12,11 @@ STEPS = 1 << 16
 class Dropout(nn.Dropout):
     """As `nn.Dropout`, with random bits of the same generator. p: rate, 0 to 1."""
 
+    @property
+    def active(self) -> bool:
+        """Whether it changes anything."""
+        return self.training and self.p > 0
+
     def forward(self, x: Tensor) -> Tensor:
         """(...) to (...): zeros at the rate, and the rest scaled up, so that the mean stays."""
         dropped = round(self.p * STEPS)

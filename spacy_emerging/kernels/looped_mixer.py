@@ -19,6 +19,22 @@ Kept = tuple[Any, ...]
 """What a mixer keeps for its backward pass: tensors, and None in place of some that it need not keep."""
 
 
+class Side(NamedTuple):
+    """What one reading direction of a block has of its own.
+
+    in_weight: (O, D). out_weight: (D, inner). parameters: those of the mixer.
+    order: (T,) int64, the tokens as the mixer reads them, its own inverse (`Layout.reverse_index`); without it, one after the other.
+    residual: whether x itself is added to what the block makes of it.
+    """
+
+    norm_weight: Tensor
+    in_weight: Tensor
+    out_weight: Tensor
+    parameters: Sequence[Tensor]
+    order: Tensor | None = None
+    residual: bool = False
+
+
 class LoopedMixer(ABC):
     """Both passes of a mixer over T tokens. It holds sizes, and no tensors.
 
@@ -42,6 +58,39 @@ class LoopedMixer(ABC):
         grad: (T, inner), contiguous.
         """
 
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """One side of a block: writes what it makes of x `into` an array, in the order of x; gives what `side_backward` gets as `kept`."""
+        normed, scales = norm_forward(x, None, side.norm_weight, NO_GATE, native.workspace("what is normed", x, *x.shape), side.order)
+        projected = native.in_lines(None if wanted else "what is projected", x, len(x), len(side.in_weight))
+        linear_forward(normed, side.in_weight, into=projected)
+        mixed, kept = self.forward(projected, side.parameters, begins, wanted)
+        if side.order is None:
+            linear_forward(mixed, side.out_weight, into=into)
+        else:
+            read = linear_forward(mixed, side.out_weight, into=native.workspace("what is added", x, *x.shape))
+            torch.index_select(read, 0, side.order, out=into)
+        if side.residual:
+            into += x
+        return scales, projected, mixed, *kept
+
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """Writes the gradient of x `into` an array, and gives those of what the side has of its own, in the order of `Side`."""
+        (scales, projected, mixed, *of_mixer), grad_of_all = kept, grad
+        if side.order is not None:
+            grad = torch.index_select(grad, 0, side.order, out=native.workspace("gradient of what is added", x, *x.shape))
+        grad_mixed = linear_back(grad, side.out_weight, native.workspace("gradient of what is mixed", x, *mixed.shape))
+        grad_out, _ = linear_outer(grad, mixed, summed=False)
+        grad_projected = native.in_lines("gradient of what is projected", x, *projected.shape)
+        of_parameters = self.backward(projected, side.parameters, begins, tuple(of_mixer), grad_mixed, grad_projected)
+        place = native.workspace("what is normed", x, *x.shape)
+        normed, _ = norm_forward(x, None, side.norm_weight, NO_GATE, place, side.order)
+        grad_in, _ = linear_outer(grad_projected, normed, summed=False)
+        grad_normed = linear_back(grad_projected, side.in_weight, native.workspace("gradient of what is normed", x, *x.shape))
+        _, grad_norm = norm_backward(x, None, side.norm_weight, scales, grad_normed, None, NO_GATE, into, side.order)
+        if side.residual:
+            into += grad_of_all
+        return grad_norm, grad_in, grad_out, *of_parameters
+
 
 def looped_mix(mixer: LoopedMixer, projected: Tensor, parameters: Sequence[Tensor], begins: Tensor) -> Tensor | None:
     """What the in-projection gives, (T, ...), to (T, inner), what goes into the out-projection.
@@ -54,20 +103,6 @@ def looped_mix(mixer: LoopedMixer, projected: Tensor, parameters: Sequence[Tenso
     return _Mix.apply(mixer, exact(projected), begins, torch.is_grad_enabled(), *parameters)
 
 
-class Side(NamedTuple):
-    """What one reading direction of a block has of its own.
-
-    in_weight: (O, D). out_weight: (D, inner). parameters: those of the mixer.
-    order: (T,) int64, the tokens as the mixer reads them, its own inverse (`Layout.reverse_index`); without it, one after the other.
-    """
-
-    norm_weight: Tensor
-    in_weight: Tensor
-    out_weight: Tensor
-    parameters: Sequence[Tensor]
-    order: Tensor | None = None
-
-
 def looped_block(mixer: LoopedMixer, x: Tensor, sides: Sequence[Side], begins: Tensor) -> Tensor | None:
     """`rms_norm`, in-projection, mixer and out-projection of one or two sides, each in columns of its own: (T, sides x D) to the same.
 
@@ -78,7 +113,7 @@ def looped_block(mixer: LoopedMixer, x: Tensor, sides: Sequence[Side], begins: T
     if not all(_fits(own, side) for own, side in zip(columns, sides, strict=True)):
         return None
     tensors = [each for side in sides for each in (*side[:3], *side.parameters)]
-    return _Block.apply(mixer, x, begins, [side.order for side in sides], torch.is_grad_enabled(), *tensors)
+    return _Block.apply(mixer, x, begins, [side[4:] for side in sides], torch.is_grad_enabled(), *tensors)
 
 
 def _fits(x: Tensor, side: Side) -> bool:
@@ -108,76 +143,39 @@ class _Mix(torch.autograd.Function):
 class _Block(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, mixer: LoopedMixer, x: Tensor, begins: Tensor, orders: list[Tensor | None], wanted: bool, *tensors: Tensor
+        ctx: Any, mixer: LoopedMixer, x: Tensor, begins: Tensor, orders: list[tuple[Tensor | None, bool]], wanted: bool, *tensors: Tensor
     ) -> Tensor:
         x = x.contiguous()
-        added, count = x.new_empty(x.shape), len(orders)
+        made, count = x.new_empty(x.shape), len(orders)
         kept: list[Tensor | None] = []
-        for own, into, order, side in zip(x.chunk(count, 1), added.chunk(count, 1), orders, _dealt(tensors, count), strict=True):
-            kept += _side_forward(mixer, own, side, begins, order, wanted, into)
+        for own, into, side in zip(x.chunk(count, 1), made.chunk(count, 1), _sides(tensors, orders), strict=True):
+            kept += mixer.side_forward(own, side, begins, wanted, into)
         if wanted:
-            ctx.mixer, ctx.sides, ctx.count = mixer, count, len(tensors)
-            ctx.save_for_backward(x, begins, *orders, *tensors, *kept)
-        return added
+            ctx.mixer, ctx.residual, ctx.count = mixer, [residual for _, residual in orders], len(tensors)
+            ctx.save_for_backward(x, begins, *(order for order, _ in orders), *tensors, *kept)
+        return made
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        count = ctx.sides
+        count = len(ctx.residual)
         x, begins, *rest = ctx.saved_tensors
-        orders, tensors, kept = rest[:count], rest[count : count + ctx.count], rest[count + ctx.count :]
+        orders, kept = list(zip(rest[:count], ctx.residual, strict=True)), rest[count + ctx.count :]
         grad, grad_x = grad.contiguous(), torch.empty_like(x)
         found: list[Tensor] = []
         columns = (each.chunk(count, 1) for each in (x, grad, grad_x))
-        for own, grad_own, into, order, side, kept_own in zip(*columns, orders, _dealt(tensors, count), _dealt(kept, count), strict=True):
-            found += _side_backward(ctx.mixer, own, side, begins, order, kept_own, grad_own, into)
+        sides = _sides(rest[count : count + ctx.count], orders)
+        for own, grad_own, into, side, of_side in zip(*columns, sides, _dealt(kept, count), strict=True):
+            found += ctx.mixer.side_backward(own, side, begins, tuple(of_side), grad_own, into)
         return None, grad_x, None, None, None, *found
+
+
+def _sides(tensors: Sequence[Tensor], orders: Sequence[tuple[Tensor | None, bool]]) -> list[Side]:
+    dealt = zip(_dealt(tensors, len(orders)), orders, strict=True)
+    return [Side(norm, into.contiguous(), out.contiguous(), parameters, *order) for (norm, into, out, *parameters), order in dealt]
 
 
 def _dealt(flat: Sequence[Any], count: int) -> list[Sequence[Any]]:
     """Equal shares, one after the other."""
     share = len(flat) // count
     return [flat[first : first + share] for first in range(0, len(flat), share)]
-
-
-def _side_forward(
-    mixer: LoopedMixer, x: Tensor, side: Sequence[Tensor], begins: Tensor, order: Tensor | None, wanted: bool, into: Tensor
-) -> Kept:
-    """One side of a block: writes what it adds `into` an array, in the order of x, and gives what `_side_backward` is given as `kept`."""
-    norm_weight, in_weight, out_weight, *parameters = side
-    normed, scales = norm_forward(x, None, norm_weight, NO_GATE, native.workspace("what is normed", x, *x.shape), order)
-    projected = native.in_lines(None if wanted else "what is projected", x, len(x), len(in_weight))
-    linear_forward(normed, in_weight.contiguous(), into=projected)
-    mixed, kept = mixer.forward(projected, parameters, begins, wanted)
-    if order is None:
-        linear_forward(mixed, out_weight.contiguous(), into=into)
-    else:
-        read = linear_forward(mixed, out_weight.contiguous(), into=native.workspace("what is added", x, *x.shape))
-        torch.index_select(read, 0, order, out=into)
-    return scales, projected, mixed, *kept
-
-
-def _side_backward(
-    mixer: LoopedMixer,
-    x: Tensor,
-    side: Sequence[Tensor],
-    begins: Tensor,
-    order: Tensor | None,
-    kept: Sequence[Any],
-    grad: Tensor,
-    into: Tensor,
-) -> tuple[Tensor, ...]:
-    """Writes the gradient of x `into` an array, and gives those of what the side has of its own."""
-    (norm_weight, in_weight, out_weight, *parameters), (scales, projected, mixed, *of_mixer) = side, kept
-    in_weight, out_weight = in_weight.contiguous(), out_weight.contiguous()
-    if order is not None:
-        grad = torch.index_select(grad, 0, order, out=native.workspace("gradient of what is added", x, *x.shape))
-    grad_mixed = linear_back(grad, out_weight, native.workspace("gradient of what is mixed", x, *mixed.shape))
-    grad_out, _ = linear_outer(grad, mixed, summed=False)
-    grad_projected = native.in_lines("gradient of what is projected", x, *projected.shape)
-    of_parameters = mixer.backward(projected, parameters, begins, tuple(of_mixer), grad_mixed, grad_projected)
-    normed, _ = norm_forward(x, None, norm_weight, NO_GATE, native.workspace("what is normed", x, *x.shape), order)
-    grad_in, _ = linear_outer(grad_projected, normed, summed=False)
-    grad_normed = linear_back(grad_projected, in_weight, native.workspace("gradient of what is normed", x, *x.shape))
-    _, grad_norm = norm_backward(x, None, norm_weight, scales, grad_normed, None, NO_GATE, into, order)
-    return grad_norm, grad_in, grad_out, *of_parameters

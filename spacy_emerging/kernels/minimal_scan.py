@@ -76,7 +76,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, begins, inside, states = ctx.saved_tensors
         threads = torch.get_num_threads()
-        grad_x, grad_weight, grad_bias = torch.empty_like(x), x.new_empty(threads, *weight.t().shape), x.new_empty(threads, len(weight))
-        results = (grad_x, grad_weight, grad_bias)
+        grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.empty_like(weight), x.new_empty(threads, len(weight))
+        results = (grad_x, grad_weight, grad_bias, native.workspace("gradients of weights", x, threads * weight.numel()))
         native.run("minimal_layer_backward", x, weight, begins, inside, states, grad.contiguous(), *results, *ctx.sizes)
-        return None, grad_x, grad_weight.sum(0).t().contiguous(), grad_bias.sum(0), None, None, None
+        return None, grad_x, grad_weight, grad_bias.sum(0), None, None, None

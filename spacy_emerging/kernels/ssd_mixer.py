@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
-from .looped_mixer import Kept, LoopedMixer
+from .looped_mixer import Kept, LoopedMixer, Side
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
+from .ssd_block import OF_BLOCK, block_backward, block_forward, worth_whole
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 
@@ -78,6 +79,18 @@ class SSDMixer(LoopedMixer):
         steps, grad_steps = _split(projected, self.sizes)[2], _split(found, self.sizes)[2]
         torch.mul(grad_dt, torch.sigmoid(steps + given.step_bias), out=grad_steps)
         return Parameters(grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
+
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See LoopedMixer."""
+        if not worth_whole(begins):
+            return super().side_forward(x, side, begins, wanted, into)
+        return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
+
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        if len(kept) != OF_BLOCK:
+            return super().side_backward(x, side, begins, kept, grad, into)
+        return block_backward(x, side, Parameters(*side.parameters), begins, self.sizes, kept, grad, into)
 
 
 def _forward(problem: MixerProblem[Parameters], wanted: bool) -> tuple[Tensor, ...]:

@@ -19,7 +19,8 @@ def test_a_block_is_recurrence_norm_gate_and_feed_forward_with_residuals():
     mixed = gated_linear_reference(*(part.reshape(1, 9, 3, 4) for part in block.enter(x).chunk(5, 1)))
     normed = functional.group_norm(mixed.reshape(9, 12), 3, block.group_norm.weight, block.group_norm.bias)
     middle = tokens + block.out(normed * functional.silu(block.gate(x)))
-    expected = module.norm(middle + block.feed_forward(middle))
+    parts = block.feed_forward
+    expected = module.norm(middle + parts.down(functional.gelu(parts.up(parts.norm(middle)))))
     torch.testing.assert_close(module(tokens, Layout([9])), expected, rtol=1e-8, atol=1e-8)
 
 

@@ -76,6 +76,22 @@ def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner):
     assert_same(lambda x, *_: feed_forward(x, up, down), expected, (x, up.weight, up.bias, down.weight, down.bias))
 
 
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("width,inner", [(1, 1), (5, 19), (24, 48)])
+def test_a_norm_before_a_feed_forward_layer_and_the_residual_after_it_are_those_of_torch(rows, width, inner):
+    torch.manual_seed(0)
+    up, down, x = layer(width, inner), layer(inner, width), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(width, dtype=torch.float64, requires_grad=True)
+
+    def expected(x, weight, up, up_bias, down, down_bias):
+        normed = functional.rms_norm(x, (width,), weight, 1e-5)
+        return x + functional.linear(functional.gelu(functional.linear(normed, up, up_bias)), down, down_bias)
+
+    given = x, weight, up.weight, up.bias, down.weight, down.bias
+    assert_same(lambda *_: feed_forward(x, up, down, weight, residual=True), expected, given)
+
+
 def test_gradients_equal_finite_differences():
     torch.manual_seed(0)
     up, down = layer(1, 2), layer(2, 1)
@@ -128,8 +144,8 @@ def test_few_rows_and_large_weights_are_left_to_torch(monkeypatch, loop_calls):
 def test_prediction_keeps_nothing_for_a_backward_pass(way, loop_calls, graded):
     up, down, x = layer(3, 4), layer(4, 3), torch.randn(5, 3, dtype=torch.float64)
     with torch.set_grad_enabled(graded):
-        found = feed_forward(x, up, down)
-    torch.testing.assert_close(found, down(functional.gelu(up(x))))
+        found = feed_forward(x, up, down, torch.ones(3, dtype=torch.float64), residual=True)
+    torch.testing.assert_close(found, x + down(functional.gelu(up(functional.rms_norm(x, (3,), eps=1e-5)))))
     assert [(name, None in given) for name, given in loop_calls] == ([("feed_forward_forward", not graded)] if way == "loops" else [])
 
 

@@ -108,7 +108,7 @@ def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
 
 
 def in_lines(name: str | None, like: Tensor, rows: int, width: int) -> Tensor:
-    """(rows, width), each row at the beginning of a line of the cache, where vectors lie in one line each. name: of a workspace, or none."""
+    """(rows, width), each row at the beginning of a line of the cache: vectors then lie in one line each. name: of a workspace, if any."""
     numbers = LINE // like.element_size()
     padded = -(-width // numbers) * numbers
     whole = like.new_empty(rows, padded) if name is None else workspace(name, like, rows, padded)

@@ -45,10 +45,11 @@ struct Space {
     }
 };
 
-// Writes dx and dz.
+// Writes dx and dz, and, where there is room for it, what the forward pass gave.
 template <int GATE, class Real>
 static void backward(
-    const Real* x, const Real* z, const Real* weight, Real scale, const Real* grad, Real* dx, Real* dz, const Space<Real>& space, long width) {
+    const Real* x, const Real* z, const Real* weight, Real scale, const Real* grad, Real* dx, Real* dz, const Space<Real>& space, long width,
+    Real* again = nullptr) {
     Vector<Real> products{};
     each_vector<Real>(width, [&](long c, auto part) {
         Vector<Real> value = load(x + c, part), g = load(grad + c, part), w = load(weight + c, part);
@@ -63,6 +64,7 @@ static void backward(
             g *= gate * open;
         }
         store(space.d_weight + c, load(space.d_weight + c, part) + g * value * scale, part);
+        if (GATE != AFTER && again) store(again + c, value * scale * w, part);
         g *= w;
         products += g * value;
         store(space.normed + c, value, part);

@@ -185,3 +185,25 @@ static void add_outer(
         }
     }
 }
+
+// What is found for a matrix (rows, columns) by the other threads, one after the other, is added to that of the first one; a thread has a share
+// of the rows.
+template <class Real>
+static void add_others(long rows, long columns, Real* found, const Real* others, long threads, long number) {
+    const long first = rows * number / threads * columns, count = rows * (number + 1) / threads * columns - first;
+    for (long other = 0; other + 1 < threads; other++) add_rows(1, count, others + other * rows * columns + first, 0, found + first);
+}
+
+// The transpose of the sum of what all threads have found, (threads, rows, columns), to (columns, rows).
+template <class Real>
+static void turned_sum(long rows, long columns, Real* found, Real* to, long threads, long number) {
+    add_others(rows, columns, found, found + rows * columns, threads, number);
+    const long first = rows * number / threads, count = rows * (number + 1) / threads - first;
+    transpose((int)count, (int)columns, found + first * columns, columns, to + first, rows);
+}
+
+// One of as many arrays as threads, all zero.
+template <class Real>
+static Real* cleared(Real* of_all, long numbers, long number) {
+    return (Real*)memset(of_all + number * numbers, 0, numbers * sizeof(Real));
+}

@@ -82,7 +82,7 @@ static void forward(
         ssd::Table<Real> table(m.scan);
         Diagonal<Real> own(m, longest);
         Real* convolved = local + number * longest * channels;
-        each_sequence(m.scan.sequences, threads, number, [&](long s) {
+        each_sequence(m.scan.begins, m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
             convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {convolved - begin * channels, channels, nullptr});
             own.of(m, s, convolved, diagonal);
@@ -150,7 +150,7 @@ static void backward(
         norm::Space<Real> space(inner, g.norm_weight);
         Real* convolved = local + number * longest * (3 * channels + inner);
         Real *slope = convolved + longest * channels, *d_convolved = slope + longest * channels, *d_y = d_convolved + longest * channels;
-        each_sequence(m.scan.sequences, threads, number, [&](long s) {
+        each_sequence(m.scan.begins, m.scan.sequences, threads, number, [&](long s) {
             const long begin = m.begin(s);
             Real* slope_of_first = slope - begin * channels;
             convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {convolved - begin * channels, channels, slope_of_first});

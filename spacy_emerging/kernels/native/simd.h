@@ -23,6 +23,9 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define METHOD inline __attribute__((always_inline))
+
+constexpr int LINE = 64;  // bytes, of the cache
 
 template <class Real>
 struct Vectors;

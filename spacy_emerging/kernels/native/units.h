@@ -18,11 +18,14 @@ struct Unit {
     }
 };
 
-// Calls work(sequence) for those that fall to a thread, where each takes whole ones.
+// Calls work(sequence) for those that fall to a thread, where each takes whole ones: about as many tokens as the others.
 template <class Work>
-INLINE void each_sequence(long sequences, long threads, long number, Work work) {
-    const long share = (sequences + threads - 1) / threads;
-    for (long s = number * share; s < sequences && s < (number + 1) * share; s++) work(s);
+INLINE void each_sequence(const int64_t* begins, long sequences, long threads, long number, Work work) {
+    const long tokens = begins[sequences] ? begins[sequences] : 1;
+    for (long s = 0; s < sequences; s++) {
+        const long taker = begins[s] * threads / tokens;
+        if (taker == number || (number == threads - 1 && taker > number)) work(s);  // without tokens at the end: the last one's
+    }
 }
 
 // Ranges of channels that give every thread work.
