@@ -42,13 +42,13 @@ def encoder(name, direction, dtype=torch.float64):
     return model.initialize().shims[0].module.to(dtype).train()
 
 
-def tokens(dtype=torch.float64):
-    return torch.randn(sum(LENGTHS), 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype).requires_grad_()
+def tokens(dtype=torch.float64, lengths=LENGTHS):
+    return torch.randn(sum(lengths), 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype).requires_grad_()
 
 
-def passes(module, x):
+def passes(module, x, lengths=LENGTHS):
     """Its output, and the gradients of the input and of all parameters."""
-    y = module(x, Layout(LENGTHS))
+    y = module(x, Layout(lengths))
     weighting = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(y)
     return y, *torch.autograd.grad((y * weighting).sum(), (x, *module.parameters()))
 
@@ -78,6 +78,51 @@ def test_a_block_is_the_same_as_plain_torch(name, direction):
     whole = passes(module, x)
     with native.switched_off():
         assert_same(whole, passes(module, x), 1e-7)
+
+
+GROUPS = [[300, 130, 5], [60, 60, 60, 60, 60], [128, 1, 128], [127, 2, 1, 1, 200], [512, 2], [513, 2], [400]]
+"""Sequences that end with a group of 128 tokens or span several, of several chunks, and longer than a block that is taken as a whole."""
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("lengths", GROUPS, ids=str)
+@pytest.mark.parametrize("direction", ["forward", "concat"])
+def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(direction, lengths, threads, loop_calls, two_threads):
+    torch.set_num_threads(threads)
+    module, x = encoder("Mamba2Encoder", direction), tokens(lengths=lengths)
+    whole = passes(module, x, lengths)
+    in_one = {name for name, _ in loop_calls if name.startswith("ssd_block")}
+    assert in_one == ({"ssd_block_forward", "ssd_block_backward"} if len(lengths) >= threads and max(lengths) <= 512 else set())
+    with torch.no_grad():
+        assert torch.equal(module(x, Layout(lengths)), whole[0])
+    with native.switched_off():
+        assert_same(whole, passes(module, x, lengths), 1e-7)
+
+
+def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch():
+    lengths = [300, 130, 5, 90]
+    exact = passes(encoder("Mamba2Encoder", "concat"), tokens(lengths=lengths), lengths)
+    module, x = encoder("Mamba2Encoder", "concat", torch.float32), tokens(torch.float32, lengths)
+    found = passes(module, x, lengths)
+    with native.switched_off():
+        plain = passes(module, x, lengths)
+    for one, other, wanted in zip(*(map(torch.detach, each) for each in (found, plain, exact)), strict=True):
+        assert (one - wanted).abs().max() <= 2 * (other - wanted).abs().max() + 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("name,direction", ENCODERS)
+def test_what_is_dropped_leaves_the_residual_stream_alone(name, direction, blocks):
+    """Without dropout the residual is added within the loops; with it, after them: all that a block adds is dropped here."""
+    module, x = encoder(name, direction), tokens()
+    for layer in module.layers:
+        layer.dropout.p = 1.0
+    y = module(x, Layout(LENGTHS))
+    assert blocks and all(blocks)
+    expected = x
+    for layer in module.layers:
+        expected = layer.down(expected) if hasattr(layer, "down") else expected
+    torch.testing.assert_close(y, module.norm(expected))
+    torch.testing.assert_close(*(torch.autograd.grad(each.sum(), x)[0] for each in (y, module.norm(expected))))
 
 
 @pytest.mark.parametrize("name,direction", ENCODERS)
