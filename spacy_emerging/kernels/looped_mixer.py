@@ -19,6 +19,10 @@ Kept = tuple[Any, ...]
 """What a mixer keeps for its backward pass: tensors, and None in place of some that it need not keep."""
 
 
+Reading = tuple[Tensor | None, bool]
+"""The last two of a Side."""
+
+
 class Side(NamedTuple):
     """What one reading direction of a block has of its own.
 
@@ -104,7 +108,9 @@ def looped_mix(mixer: LoopedMixer, projected: Tensor, parameters: Sequence[Tenso
 
 
 def looped_block(mixer: LoopedMixer, x: Tensor, sides: Sequence[Side], begins: Tensor) -> Tensor | None:
-    """`rms_norm`, in-projection, mixer and out-projection of one or two sides, each in columns of its own: (T, sides x D) to the same.
+    """`rms_norm`, in-projection, mixer, out-projection and perhaps the residual of one or two sides, each in columns of its own.
+
+    (T, sides x D) to the same.
 
     The same as one after the other, but that what the backward pass needs for a moment lies in arrays that are kept from call to call:
     memory that the system hands out anew takes longer than the loops that fill it. None where the loops are not the fastest for all of it.
@@ -142,17 +148,15 @@ class _Mix(torch.autograd.Function):
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, mixer: LoopedMixer, x: Tensor, begins: Tensor, orders: list[tuple[Tensor | None, bool]], wanted: bool, *tensors: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, mixer: LoopedMixer, x: Tensor, begins: Tensor, readings: list[Reading], wanted: bool, *tensors: Tensor) -> Tensor:
         x = x.contiguous()
-        made, count = x.new_empty(x.shape), len(orders)
+        made, count = x.new_empty(x.shape), len(readings)
         kept: list[Tensor | None] = []
-        for own, into, side in zip(x.chunk(count, 1), made.chunk(count, 1), _sides(tensors, orders), strict=True):
+        for own, into, side in zip(x.chunk(count, 1), made.chunk(count, 1), _sides(tensors, readings), strict=True):
             kept += mixer.side_forward(own, side, begins, wanted, into)
         if wanted:
-            ctx.mixer, ctx.residual, ctx.count = mixer, [residual for _, residual in orders], len(tensors)
-            ctx.save_for_backward(x, begins, *(order for order, _ in orders), *tensors, *kept)
+            ctx.mixer, ctx.residual, ctx.count = mixer, [residual for _, residual in readings], len(tensors)
+            ctx.save_for_backward(x, begins, *(order for order, _ in readings), *tensors, *kept)
         return made
 
     @staticmethod
@@ -160,19 +164,19 @@ class _Block(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         count = len(ctx.residual)
         x, begins, *rest = ctx.saved_tensors
-        orders, kept = list(zip(rest[:count], ctx.residual, strict=True)), rest[count + ctx.count :]
+        readings, kept = list(zip(rest[:count], ctx.residual, strict=True)), rest[count + ctx.count :]
         grad, grad_x = grad.contiguous(), torch.empty_like(x)
         found: list[Tensor] = []
         columns = (each.chunk(count, 1) for each in (x, grad, grad_x))
-        sides = _sides(rest[count : count + ctx.count], orders)
+        sides = _sides(rest[count : count + ctx.count], readings)
         for own, grad_own, into, side, of_side in zip(*columns, sides, _dealt(kept, count), strict=True):
             found += ctx.mixer.side_backward(own, side, begins, tuple(of_side), grad_own, into)
         return None, grad_x, None, None, None, *found
 
 
-def _sides(tensors: Sequence[Tensor], orders: Sequence[tuple[Tensor | None, bool]]) -> list[Side]:
-    dealt = zip(_dealt(tensors, len(orders)), orders, strict=True)
-    return [Side(norm, into.contiguous(), out.contiguous(), parameters, *order) for (norm, into, out, *parameters), order in dealt]
+def _sides(tensors: Sequence[Tensor], readings: Sequence[Reading]) -> list[Side]:
+    dealt = zip(_dealt(tensors, len(readings)), readings, strict=True)
+    return [Side(norm, into.contiguous(), out.contiguous(), parameters, *reading) for (norm, into, out, *parameters), reading in dealt]
 
 
 def _dealt(flat: Sequence[Any], count: int) -> list[Sequence[Any]]:

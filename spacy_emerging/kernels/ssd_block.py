@@ -25,7 +25,6 @@ GROUP = 128
 LONGEST = 512
 """Tokens of the longest sequence up to which a block is taken as a whole: of longer ones, too little stays in the caches. Our default."""
 
-
 OF_BLOCK = 6
 """Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
 
@@ -82,7 +81,7 @@ def _sizes(
 ) -> tuple[int, Tensor, tuple[int | float, ...]]:
     """Numbers from row to row of what is projected, working memory, and the numbers that both passes are told last."""
     (columns, width), channels, inner = side.in_weight.shape, len(given.conv_weight), sizes.inner
-    most, row = max(GROUP, longest(begins)), native.in_lines("what is projected", x, 1, columns).stride(0)
+    most, row = max(GROUP, longest(begins)), native.row_of_lines(x, columns)
     room = (most * (3 * (width + inner + channels) + row + 3 * sizes.heads + 1) // LINES + 2) * LINES
     panels = max((columns + PANEL) * width + (width + PANEL) * inner, (inner + PANEL) * width + (width + PANEL) * columns)
     local = native.workspace("block", x, torch.get_num_threads() * room + panels)

@@ -109,10 +109,15 @@ def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
 
 def in_lines(name: str | None, like: Tensor, rows: int, width: int) -> Tensor:
     """(rows, width), each row at the beginning of a line of the cache: vectors then lie in one line each. name: of a workspace, if any."""
-    numbers = LINE // like.element_size()
-    padded = -(-width // numbers) * numbers
-    whole = like.new_empty(rows, padded) if name is None else workspace(name, like, rows, padded)
+    row = row_of_lines(like, width)
+    whole = like.new_empty(rows, row) if name is None else workspace(name, like, rows, row)
     return whole[:, :width]
+
+
+def row_of_lines(like: Tensor, width: int) -> int:
+    """Numbers from row to row of such an array."""
+    numbers = LINE // like.element_size()
+    return -(-width // numbers) * numbers
 
 
 LINE = 64
