@@ -25,7 +25,7 @@ from ..kernels.mlstm import mlstm, mlstm_segment
 from ..kernels.slstm import slstm, slstm_segment
 from .parts import head_count
 from .xlstm_cells import FeedForward, MLSTMCell, SLSTMCell
-from .xlstm_loops import Reading, loops_run, mlstm_block, slstm_block
+from .xlstm_loops import Reading, loops_run, mlstm_block, normed, slstm_block
 from .xlstm_parts import GATES, BlockSettings, Convolution, Headwise, LayerNorm, Places, draw_output, draw_small, halves
 
 
@@ -234,8 +234,7 @@ class BlockStack(nn.Module):
         for position, block in enumerate(blocks):
             backward = reverse != (alternate and position % 2 == 1)
             x = block.by_loops(x, Reading(layout.begins, backward, layout.carried, f"{side} {position}"))
-        normed: Tensor = self.post_blocks_norm(x)
-        return normed
+        return normed(x, self.post_blocks_norm)
 
     def loops_run(self, x: Tensor, layout: Layout) -> bool:
         """Whether the blocks go through compiled loops."""

@@ -77,7 +77,7 @@ class Reading:
 def mlstm_block(block: Any, x: Tensor, reading: Reading) -> Tensor:
     """(T, D) to (T, D)."""
     layer = block.xlstm
-    plain, gate = halves(_normed(x, block.xlstm_norm), layer.proj_up)
+    plain, gate = halves(normed(x, block.xlstm_norm), layer.proj_up)
     convolved = reading.convolved(plain, layer.conv1d)
     mixed = reading.by_mlstm(_mlstm_inputs(layer, convolved, plain))
     weight = layer.mlstm_cell.outnorm.weight
@@ -101,14 +101,14 @@ def _mlstm_inputs(layer: Any, convolved: Tensor, plain: Tensor) -> Projected:
 def slstm_block(block: Any, x: Tensor, reading: Reading) -> Tensor:
     """(T, D) to (T, D)."""
     layer = block.xlstm
-    plain = _normed(x, block.xlstm_norm)
+    plain = normed(x, block.xlstm_norm)
     mixed = reading.by_slstm(plain, reading.convolved(plain, layer.conv1d), layer)
-    x = x + _normed(layer.dropout(mixed), layer.group_norm, layer.heads)
-    return x + block.ffn(_normed(x, block.ffn_norm))
+    x = x + normed(layer.dropout(mixed), layer.group_norm, layer.heads)
+    return x + block.ffn(normed(x, block.ffn_norm))
 
 
-def _normed(x: Tensor, norm: LayerNorm, heads: int = 1) -> Tensor:
-    """(T, H d) to (T, H d)."""
-    normed = head_norm(x, norm.weight, heads)
-    assert normed is not None
-    return normed
+def normed(x: Tensor, norm: LayerNorm, heads: int = 1) -> Tensor:
+    """(T, H d) to (T, H d), each head normalized for itself."""
+    found = head_norm(x, norm.weight, heads)
+    assert found is not None
+    return found

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..bridge.layout import Layout
 from ..kernels.headwise import headwise
 from ..kernels.linear import linear, project
+from ..kernels.linear_loops import halves_by_loops, worth_loops
 from ..kernels.quantized import QuantizedLinear
 from ..kernels.slstm import Packing
 
@@ -117,6 +118,8 @@ def halves(x: Tensor, layer: nn.Linear | QuantizedLinear) -> tuple[Tensor, Tenso
     if isinstance(layer, QuantizedLinear):
         ahead, behind = project(x, layer).chunk(2, -1)
         return ahead.contiguous(), behind.contiguous()
+    if worth_loops(x, layer.weight, None):
+        return halves_by_loops(x, layer.weight)
     first, second = layer.weight.chunk(2)
     return linear(x, first), linear(x, second)
 

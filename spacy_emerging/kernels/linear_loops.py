@@ -54,6 +54,32 @@ class _Linear(torch.autograd.Function):
         return grad_x, *linear_outer(grad, x, summed=ctx.has_bias)
 
 
+def halves_by_loops(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(T, I) to two (T, O / 2), by the halves of the rows of weight (O, I), in one step of the graph: gradients meet in one array each."""
+    first, second = _Halves.apply(x, weight)
+    return first, second
+
+
+class _Halves(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        first, second = weight.chunk(2)
+        return linear_forward(x, first), linear_forward(x, second)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        grad_x, grad_weight = torch.empty_like(x), torch.empty_like(weight)
+        parts = zip(grads, weight.chunk(2), grad_weight.chunk(2), strict=True)
+        for number, (grad, half, into) in enumerate(parts):
+            linear_back(grad.contiguous(), half, grad_x, add=number > 0)
+            linear_outer(grad.contiguous(), x, summed=False, into=into)
+        return grad_x, grad_weight
+
+
 def linear_forward(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
     """(T, I) to (T, O), `into` an array if there is one; either may be columns of something wider. weight: (O, I), contiguous."""
     y = x.new_empty(len(x), len(weight)) if into is None else into
@@ -67,11 +93,15 @@ def linear_back(grad: Tensor, weight: Tensor, into: Tensor, *, add: bool = False
     return into
 
 
-def linear_outer(grad: Tensor, x: Tensor, *, summed: bool) -> tuple[Tensor, Tensor | None]:
-    """(T, O) and (T, I) to (O, I), grad^T x, and the sum of grad over T if wanted. The narrower one goes first: it is laid out slowly."""
+def linear_outer(grad: Tensor, x: Tensor, *, summed: bool, into: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """(T, O) and (T, I) to (O, I), grad^T x, `into` an array if there is one, and the sum of grad over T if wanted.
+
+    The narrower one goes first: it is laid out slowly.
+    """
     swapped = grad.shape[1] > x.shape[1]
     left, right = (x, grad) if swapped else (grad, x)
-    found, total = x.new_empty(grad.shape[1], x.shape[1]), x.new_empty(grad.shape[1]) if summed else None
+    found = x.new_empty(grad.shape[1], x.shape[1]) if into is None else into
+    total = x.new_empty(grad.shape[1]) if summed else None
     sums = (None, total) if swapped else (total, None)
     sizes = (len(x), left.shape[1], right.shape[1], int(swapped))
     native.run("linear_outer", left, right, found, *sums, left.stride(0), right.stride(0), *sizes)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from spacy_emerging.encoders.xlstm_parts import halves
 from spacy_emerging.kernels import linear_loops, native
 from spacy_emerging.kernels.activation import gelu, gelu_gate
 from spacy_emerging.kernels.feed_forward import feed_forward
@@ -74,6 +75,15 @@ def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner):
         return functional.linear(functional.gelu(functional.linear(x, up, up_bias)), down, down_bias)
 
     assert_same(lambda x, *_: feed_forward(x, up, down), expected, (x, up.weight, up.bias, down.weight, down.bias))
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("width,out", [(1, 2), (5, 38), (24, 10)])
+def test_both_halves_of_a_layer_are_those_of_torch(rows, width, out):
+    torch.manual_seed(0)
+    mine, x = nn.Linear(width, out, bias=False, dtype=torch.float64), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
+    assert_same(lambda x, _: torch.cat(halves(x, mine), 1), functional.linear, (x, mine.weight))
 
 
 @pytest.mark.usefixtures("threads")
