@@ -1,10 +1,12 @@
 """How much of an encoder's time its matrix products take: the table of products in docs/performance.md.
 
     python benchmarks/products.py --write docs/performance.md
+    python benchmarks/products.py --threads 2 --write docs/performance.md
 
 Beside the encoder's forward and backward pass: the products of its linear layers alone, three for each (the result, and the gradients of
 input and weight), by the fastest routine that this package has for each; and an `nn.LSTM` with as many parameters. All take turns, in the
-processor time of one thread; medians, and ratios within a turn. Width 256, depth 2, about 1,600 words.
+processor time of one thread, or with more by the clock on the wall; medians, and ratios within a turn. Width 256, depth 2, some 1,600
+words.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import torch
 import typer
-from measuring import BOTH, Case
+from measuring import BOTH, Case, Seconds
 from pages import circumstances, show
 from subjects import build, lstm_units
 from tables import short
@@ -28,7 +30,6 @@ from torch import nn
 
 from spacy_emerging.kernels.linear import linear
 
-BEGIN, END = "<!-- products: begin -->", "<!-- products: end -->"
 WIDTH, DEPTH = 256, 2
 
 
@@ -47,20 +48,21 @@ def alone(module: nn.Module, words: int) -> Callable[[], None]:
     return run
 
 
-def seconds(run: Callable[[], object]) -> float:
-    started = time.process_time()
+def seconds(run: Callable[[], object]) -> Seconds:
+    wall, process = time.perf_counter(), time.process_time()
     run()
-    return time.process_time() - started
+    return Seconds(time.perf_counter() - wall, time.process_time() - process)
 
 
-def row(name: str, length: int, turns: int) -> str:
-    """A line of the table."""
+def row(name: str, length: int, turns: int, clock: str) -> str:
+    """A line of the table. clock: "wall" or "process"."""
     case = Case(build(f"encoder/{name}/concat", WIDTH, DEPTH, length), WIDTH, length)
     units = lstm_units(case.subject.parameters, WIDTH, DEPTH)
     peer = Case(build(f"lstm/{units}", WIDTH, DEPTH, length), WIDTH, length)
     products = alone(case.subject.module, case.words)
     products()
-    found = [(case.run(BOTH).process, seconds(products), peer.run(BOTH).process) for _ in range(turns)]
+    timed = [(case.run(BOTH), seconds(products), peer.run(BOTH)) for _ in range(turns)]
+    found = [[getattr(each, clock) for each in turn] for turn in timed]
     whole, part, other = (1000 * statistics.median(column) for column in zip(*found, strict=True))
     shares = [100 * one[1] / one[0] for one in found]
     ratios = [short(statistics.median(one[2] / one[place] for one in found)) for place in (0, 1)]
@@ -72,14 +74,17 @@ def main(
     encoders: Annotated[str, typer.Option(help="Comma list of encoders.")] = "Mamba2Encoder,HydraEncoder,MinLSTMEncoder,XLSTMEncoder",
     lengths: Annotated[str, typer.Option(help="Comma list of words per sequence.")] = "25,100",
     turns: Annotated[int, typer.Option(help="Turns.")] = 9,
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
     write: Annotated[Path | None, typer.Option(help="A page that gets the table between its markers.")] = None,
 ) -> None:
     """Measures encoders, their products alone, and LSTMs of as many parameters."""
+    torch.set_num_threads(threads)
+    name, clock = ("products", "process") if threads == 1 else (f"products, {threads} threads", "wall")
     heads = ["encoder", "words", "encoder, ms", "products alone, ms", "share", "`nn.LSTM`, ms", "encoder beside it", "products beside it"]
     lines = [f"{circumstances()} Forward and backward, {turns} turns:", ""]
     lines += ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    lines += [row(name, int(length), turns) for name in encoders.split(",") for length in lengths.split(",")]
-    show("\n".join(lines), write, BEGIN, END)
+    lines += [row(encoder, int(length), turns, clock) for encoder in encoders.split(",") for length in lengths.split(",")]
+    show("\n".join(lines), write, f"<!-- {name}: begin -->", f"<!-- {name}: end -->")
 
 
 if __name__ == "__main__":

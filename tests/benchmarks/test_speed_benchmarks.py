@@ -37,10 +37,10 @@ def test_training_step() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["Mamba2Encoder", "XLSTMEncoder"])
-def test_products(encoder: str) -> None:
-    lines = printed("products.py", "--encoders", encoder, "--lengths", "25", "--turns", "1").splitlines()
-    assert lines[0].startswith("Measured on ") and lines[-1].startswith(f"| `{encoder}` | 25 |")
+@pytest.mark.parametrize("encoder,threads", [("Mamba2Encoder", "1"), ("XLSTMEncoder", "2")])
+def test_products(encoder: str, threads: str) -> None:
+    lines = printed("products.py", "--encoders", encoder, "--lengths", "25", "--turns", "1", "--threads", threads).splitlines()
+    assert lines[0].startswith("Measured on ") and f", {threads} thread" in lines[0] and lines[-1].startswith(f"| `{encoder}` | 25 |")
 
 
 @needs_loops
