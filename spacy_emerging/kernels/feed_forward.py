@@ -31,7 +31,7 @@ def feed_forward(
 
     norm_weight: (D,), where `rms_norm` goes before the first layer. residual: whether x is added to what comes out of the second one.
     """
-    whole = not isinstance(up, QuantizedLinear) and not isinstance(down, QuantizedLinear)
+    whole = not any(isinstance(each, QuantizedLinear) or each.bias is None for each in (up, down))
     if whole and worth_loops(x, up.weight, up.bias) and native.usable(x, down.weight, down.bias, norm_weight):
         return _FeedForward.apply(torch.is_grad_enabled(), residual, x, norm_weight, up.weight, up.bias, down.weight, down.bias)
     normed = x if norm_weight is None else rms_norm(x, norm_weight)
@@ -63,5 +63,5 @@ class _FeedForward(torch.autograd.Function):
         partial = native.workspace("gradients of weights", x, 2 * threads * width * inner)
         found = (grad_x, grad_norm, grad_up, grad_up_bias, grad_down, grad_down_bias, partial)
         native.run("feed_forward_backward", x, norm, up, down, hidden, grad.contiguous(), *found, *ctx.sizes)
-        of_norm, of_up, of_down = (each.sum(0) if threads > 1 else each[0] for each in (grad_norm, grad_up_bias, grad_down_bias))
+        of_norm, of_up, of_down = map(native.summed, (grad_norm, grad_up_bias, grad_down_bias))
         return None, None, grad_x, None if norm is None else of_norm, grad_up, of_up, grad_down, of_down

@@ -79,4 +79,4 @@ class _Layer(torch.autograd.Function):
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.empty_like(weight), x.new_empty(threads, len(weight))
         results = (grad_x, grad_weight, grad_bias, native.workspace("gradients of weights", x, threads * weight.numel()))
         native.run("minimal_layer_backward", x, weight, begins, inside, states, grad.contiguous(), *results, *ctx.sizes)
-        return None, grad_x, grad_weight, grad_bias.sum(0), None, None, None
+        return None, grad_x, grad_weight, native.summed(grad_bias), None, None, None

@@ -151,7 +151,7 @@ def norm_backward(
     grad_weight = x.new_empty(torch.get_num_threads(), width)
     sizes = (kind, x.stride(0), _row(gate), grad_x.stride(0), _row(grad_gate), rows, width)
     native.run("norm_backward", x, gate, weight, order, scales, grad, grad_x, grad_gate, grad_weight, *sizes)
-    return grad_x, grad_weight.sum(0)
+    return grad_x, native.summed(grad_weight)
 
 
 def _row(x: Tensor | None) -> int:

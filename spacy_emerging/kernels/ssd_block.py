@@ -29,9 +29,10 @@ OF_BLOCK = 6
 """Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
 
 
-def worth_whole(begins: Tensor) -> bool:
-    """Whether all of a block stays in the caches, and every thread gets whole sequences."""
-    return enough_sequences(begins) and longest(begins) <= LONGEST
+def worth_whole(side: Side, begins: Tensor) -> bool:
+    """Whether a block stays in the caches, there are whole sequences for every thread, and gradients for each do not take much memory."""
+    of_threads = torch.get_num_threads() * (side.in_weight.numel() + side.out_weight.numel()) * side.in_weight.element_size()
+    return enough_sequences(begins) and longest(begins) <= LONGEST and of_threads <= native.LARGEST
 
 
 def block_forward(x: Tensor, side: Side, given: Parameters, begins: Tensor, sizes: SSDSizes, wanted: bool, into: Tensor) -> Kept:
@@ -64,7 +65,7 @@ def block_backward(
     results = (grad, into, norm, grad_in, conv, conv_bias, step_bias, mixer_norm, grad_out, of_rate, of_skip, partial, local)
     rows = x.stride(0), grad.stride(0), into.stride(0), row
     native.run("ssd_block_backward", x, *_arrays(side, given, rate), begins, state_begins, *kept_by_loop, *results, *rows, *numbers)
-    summed = [each[0] if threads == 1 else each.sum(0) for each in (norm, conv, conv_bias, step_bias, mixer_norm)]
+    summed = map(native.summed, (norm, conv, conv_bias, step_bias, mixer_norm))
     grad_norm, weight, bias, grad_step_bias, grad_mixer_norm = summed
     of_mixer = weight.t(), bias, grad_step_bias, of_rate.sum(0) * rate, of_skip.sum(0), grad_mixer_norm
     return grad_norm, grad_in, grad_out, *of_mixer
@@ -82,7 +83,8 @@ def _sizes(
     """Numbers from row to row of what is projected, working memory, and the numbers that both passes are told last."""
     (columns, width), channels, inner = side.in_weight.shape, len(given.conv_weight), sizes.inner
     most, row = max(GROUP, longest(begins)), native.row_of_lines(x, columns)
-    room = (most * (3 * (width + inner + channels) + row + 3 * sizes.heads + 1) // LINES + 2) * LINES
+    per_token = 3 * (width + inner + channels) + row + 3 * sizes.heads + 1  # what `Room::take` gives, more in the backward pass
+    room = (most * per_token // SLACK + 2) * SLACK
     panels = max((columns + PANEL) * width + (width + PANEL) * inner, (inner + PANEL) * width + (width + PANEL) * columns)
     local = native.workspace("block", x, torch.get_num_threads() * room + panels)
     shape = (width, len(begins) - 1, *sizes[:3], chunk, given.conv_weight.shape[1])
@@ -92,5 +94,5 @@ def _sizes(
 PANEL = 32
 """Columns of a panel of weights at most, as in panels.h."""
 
-LINES = 512
-"""Numbers that are left out at most where arrays are laid out line by line."""
+SLACK = 512
+"""Numbers that are left out at most where arrays begin at lines. Rooms of threads are a multiple of it, so that they do so, too."""

@@ -154,7 +154,7 @@ def longest(begins: Tensor) -> int:
 
 
 def enough_sequences(begins: Tensor) -> bool:
-    """Whether every thread gets whole sequences."""
+    """Whether there are whole sequences for every thread."""
     return len(begins) > torch.get_num_threads()
 
 

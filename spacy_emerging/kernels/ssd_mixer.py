@@ -82,7 +82,7 @@ class SSDMixer(LoopedMixer):
 
     def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
         """See LoopedMixer."""
-        if not worth_whole(begins):
+        if not worth_whole(side, begins):
             return super().side_forward(x, side, begins, wanted, into)
         return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
 

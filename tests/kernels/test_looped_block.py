@@ -99,6 +99,25 @@ def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(direction, 
         assert_same(whole, passes(module, x, lengths), 1e-7)
 
 
+@pytest.mark.parametrize("lengths", [[250, 260], [260, 250], [10, 10, 10, 500], [500, 10, 10, 10], [100, 400], [1, 2]], ids=str)
+def test_every_thread_has_sequences_to_read(lengths, loop_calls, two_threads):
+    passes(encoder("Mamba2Encoder", "forward"), tokens(lengths=lengths), lengths)
+    last = [given for name, given in loop_calls if name == "ssd_block_backward"][-1]
+    of_norm = next(each for each in last if isinstance(each, torch.Tensor) and each.shape == (2, 8))
+    assert (of_norm.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("taps,state,head", [(1, 3, 2), (2, 5, 1), (7, 16, 8), (8, 1, 4)])
+def test_sizes_of_a_block_in_one_loop_need_fit_no_vector(taps, state, head, two_threads):
+    torch.manual_seed(0)
+    sizes = {"width": 22, "depth": 1, "conv_width": taps, "state_width": state, "head_width": head, "chunk": 9}
+    module = registry.Mamba2Encoder(direction="concat", **sizes).initialize().shims[0].module.double()
+    x = torch.randn(44, 22, dtype=torch.float64, requires_grad=True)
+    whole = passes(module, x, [3, 40, 1])
+    with native.switched_off():
+        assert_same(whole, passes(module, x, [3, 40, 1]), 1e-7)
+
+
 def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch():
     lengths = [300, 130, 5, 90]
     exact = passes(encoder("Mamba2Encoder", "concat"), tokens(lengths=lengths), lengths)

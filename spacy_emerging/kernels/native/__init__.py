@@ -120,6 +120,11 @@ def row_of_lines(like: Tensor, width: int) -> int:
     return -(-width // numbers) * numbers
 
 
+def summed(parts: Tensor) -> Tensor:
+    """(threads, ...) to (...): what each thread has found, together."""
+    return parts[0] if len(parts) == 1 else parts.sum(0)
+
+
 LINE = 64
 """Bytes of a line of the cache, and where torch's arrays begin."""
 

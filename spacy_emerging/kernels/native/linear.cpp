@@ -3,8 +3,6 @@
 
 namespace {
 
-constexpr long DEPTH = 256;  // tokens that the gradient of W sums up at a time
-
 // Rows (depth) times a matrix (depth, columns), or the transpose of one (columns, depth), plus a bias, or plus what is there already.
 template <class Real>
 static void in_blocks(
@@ -54,10 +52,9 @@ static void outer(
     }
 }
 
-// x: (tokens, in), y, grad: (tokens, out), in rows so far apart. weight: (out, in). dx: (tokens, in).
-
 }  // namespace
 
+// x: (tokens, in), y, grad: (tokens, out), in rows so far apart. weight: (out, in). dx: (tokens, in).
 #define LINEAR(Real, suffix)                                                                                                         \
     EXPORT void linear_forward_##suffix(                                                                                             \
         const Real* x, const Real* weight, const Real* bias, Real* y, long x_row, long y_row, long tokens, long in, long out,        \

@@ -103,6 +103,8 @@ struct Layer {
     const int64_t* begins;
     long sequences, width, units;
     const Real *x, *weight, *bias;
+
+    long first(long number, long threads) const { return first_sequence(begins, sequences, threads, number); }
 };
 
 // start: as above. inside: (T, gates x units), the preactivations, written for the backward pass; or none. Each thread has a range of the
@@ -118,8 +120,8 @@ static void layer_forward(const Layer<Real>& l, const Real* start, Real* inside,
         for (long number = 0; number < threads; number++) share_of_panels(true, l.width, wide, l.weight, panels, threads, number);
 #pragma omp for schedule(static)
         for (long number = 0; number < threads; number++) {
-            long s = l.sequences * number / threads;
-            const long begin = l.begins[s], end = l.begins[l.sequences * (number + 1) / threads];
+            long s = l.first(number, threads);
+            const long begin = l.begins[s], end = l.begins[l.first(number + 1, threads)];
             Scratch<Real> scratch(ROWS * wide);
             for (long first = begin; first < end; first += ROWS) {
                 const long count = end - first < ROWS ? end - first : ROWS;
@@ -155,8 +157,8 @@ static void layer_backward(
             Real *found = scratch.take(ROWS * wide), *later = scratch.take(l.units);
             Outer<Real> space(ROWS, l.width);
             Real *d_weight_own = cleared(partial, l.width * wide, number), *d_bias_own = cleared(d_bias, wide, number);
-            long s = l.sequences * (number + 1) / threads - 1;
-            const long begin = l.begins[l.sequences * number / threads];
+            long s = l.first(number + 1, threads) - 1;
+            const long begin = l.begins[l.first(number, threads)];
             for (long end = l.begins[s + 1]; end > begin; end -= ROWS) {
                 const long first = end - begin < ROWS ? begin : end - ROWS, count = end - first;
                 for (long t = end - 1; t >= first; t--) {

@@ -8,6 +8,7 @@ template <class Real>
 constexpr long PANEL = 2 * LANES<Real>;  // columns
 constexpr long ROWS = 16 * STRIP;        // rows that go through all panels before the next ones
 constexpr long DEEP = 256;               // numbers of a column that go through before the next ones: they stay in the nearest cache
+constexpr long DEPTH = 256;              // tokens that the gradient of a weight sums up at a time
 constexpr long SOON = 16;                // rows that are asked for ahead of those that are copied
 
 // One row of a panel, of which `width` numbers are there.
@@ -21,7 +22,8 @@ INLINE void copy_row(const Real* from, Real* to, long width) {
     }
 }
 
-// (depth, columns) to panels: those of each PANEL columns one after the other, `depth` long; zeros where columns end.
+// (depth, columns) to panels: those of each PANEL columns one after the other, `depth` long. What stands beyond the last
+// column is never used.
 template <class Real>
 static void to_panels(long depth, long columns, const Real* from, long from_row, Real* to) {
     for (long j = 0; j < columns; j += PANEL<Real>) {
@@ -200,10 +202,4 @@ static void turned_sum(long rows, long columns, Real* found, Real* to, long thre
     add_others(rows, columns, found, found + rows * columns, threads, number);
     const long first = rows * number / threads, count = rows * (number + 1) / threads - first;
     transpose((int)count, (int)columns, found + first * columns, columns, to + first, rows);
-}
-
-// One of as many arrays as threads, all zero.
-template <class Real>
-static Real* cleared(Real* of_all, long numbers, long number) {
-    return (Real*)memset(of_all + number * numbers, 0, numbers * sizeof(Real));
 }

@@ -113,9 +113,6 @@ struct Found {
         own.norm_weight = norm_weight + number * m.inner();
         return own;
     }
-    static Real* cleared(Real* of_all, long count, long number) {
-        return (Real*)memset(of_all + number * count, 0, count * sizeof(Real));
-    }
 };
 
 // Through the diagonal of one sequence: writes d_x, and adds to the gradients of weights and biases.

@@ -181,6 +181,12 @@ class Scratch {
     }
 };
 
+// One of as many arrays as threads, all zero.
+template <class Real>
+static Real* cleared(Real* of_all, long numbers, long number) {
+    return (Real*)memset(of_all + number * numbers, 0, numbers * sizeof(Real));
+}
+
 // Asks for rows that are worked on next, in the order in which they lie in memory.
 template <class Real>
 INLINE void fetch(const Real* from, long row, long rows, long width) {

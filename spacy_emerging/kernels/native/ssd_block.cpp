@@ -10,7 +10,6 @@ namespace {
 using namespace ssd;
 
 constexpr long GROUP = 128;  // tokens that go through together, unless a sequence has more
-constexpr long DEPTH = 256;  // tokens that the gradients of weights sum up at a time
 
 template <class Real>
 struct Block {

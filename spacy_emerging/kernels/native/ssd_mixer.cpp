@@ -30,9 +30,8 @@ static void all_backward(
     for (long number = 0; number < threads; number++) {
         MixerDesk<Real> desk(m, local + number * longest * (3 * channels + inner), longest, d_norm_weight + number * inner);
         MixerGradients<Real> own = found;
-        own.conv_weight += number * m.taps * channels, own.conv_bias += number * channels;
-        memset(own.conv_weight, 0, m.taps * channels * sizeof(Real));
-        memset(own.conv_bias, 0, channels * sizeof(Real));
+        own.conv_weight = cleared(found.conv_weight, m.taps * channels, number);
+        own.conv_bias = cleared(found.conv_bias, channels, number);
         each_sequence(m.scan.begins, m.scan.sequences, threads, number, [&](long s) {
             back_through_sequence(m, desk, s, states, y, scales, grad, own);
         });

@@ -18,14 +18,21 @@ struct Unit {
     }
 };
 
-// Calls work(sequence) for those that fall to a thread, where each takes whole ones: about as many tokens as the others.
+// The first of the sequences that fall to a thread, where each takes whole ones, in order, and about as many tokens as the others: a sequence
+// goes to where its middle lies. The next thread's first one is the end.
+INLINE long first_sequence(const int64_t* begins, long sequences, long threads, long number) {
+    if (number >= threads) return sequences;
+    const long tokens = begins[sequences] ? begins[sequences] : 1;
+    long s = 0;
+    while (s < sequences && (begins[s] + begins[s + 1]) * threads < 2 * tokens * number) s++;
+    return s;
+}
+
+// Calls work(sequence) for those that fall to a thread.
 template <class Work>
 INLINE void each_sequence(const int64_t* begins, long sequences, long threads, long number, Work work) {
-    const long tokens = begins[sequences] ? begins[sequences] : 1;
-    for (long s = 0; s < sequences; s++) {
-        const long taker = begins[s] * threads / tokens;
-        if (taker == number || (number == threads - 1 && taker > number)) work(s);  // without tokens at the end: the last one's
-    }
+    const long end = first_sequence(begins, sequences, threads, number + 1);
+    for (long s = first_sequence(begins, sequences, threads, number); s < end; s++) work(s);
 }
 
 // Ranges of channels that give every thread work.
