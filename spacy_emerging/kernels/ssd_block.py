@@ -1,7 +1,7 @@
 """The whole block of Mamba-2 in one reading direction by one compiled loop (see `native`): norm, in-projection, mixer, out-projection.
 
 A group of sequences goes through all of it before the next one, so that what lies between stays in the caches. Of that, the backward pass
-is given what is projected, what the scan gives, and scales; it makes the rest anew.
+is given what is projected, what the scan gives, and the scales of its norm; it makes the rest anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GROUP = 128
 LONGEST = 512
 """Tokens of the longest sequence up to which a block is taken as a whole: of longer ones, too little stays in the caches. Our default."""
 
-OF_BLOCK = 6
+OF_BLOCK = 5
 """Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
 
 
@@ -41,7 +41,7 @@ def block_forward(x: Tensor, side: Side, given: Parameters, begins: Tensor, size
     projected = native.in_lines(None, x, len(x), len(side.in_weight)) if wanted else None
     y = x.new_empty(len(x), sizes.inner) if wanted else None
     states = x.new_empty(chunks, sizes.heads, sizes.state, sizes.width) if wanted else None
-    rate, kept = -given.log_rate.exp(), (states, projected, y, x.new_empty(len(x)), x.new_empty(len(x)))
+    rate, kept = -given.log_rate.exp(), (states, projected, y, x.new_empty(len(x)))
     row, local, numbers = _sizes(x, side, given, begins, sizes, chunk)
     rows = x.stride(0), into.stride(0), row
     native.run("ssd_block_forward", x, *_arrays(side, given, rate), begins, state_begins, *kept, into, local, *rows, *numbers)

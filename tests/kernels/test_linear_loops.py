@@ -67,14 +67,19 @@ def test_a_linear_layer_is_that_of_torch(rows, inputs, outputs):
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("width,inner", [(1, 1), (5, 19), (24, 48)])
-def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner):
+@pytest.mark.parametrize("residual", [False, True], ids=["alone", "with norm and residual"])
+def test_a_feed_forward_layer_is_that_of_torch(rows, width, inner, residual):
     torch.manual_seed(0)
     up, down, x = layer(width, inner), layer(inner, width), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
+    weights = [torch.randn(width, dtype=torch.float64, requires_grad=True)] if residual else []
 
-    def expected(x, up, up_bias, down, down_bias):
-        return functional.linear(functional.gelu(functional.linear(x, up, up_bias)), down, down_bias)
+    def expected(x, up, up_bias, down, down_bias, *weights):
+        entering = functional.rms_norm(x, (width,), *weights, 1e-5) if weights else x
+        made = functional.linear(functional.gelu(functional.linear(entering, up, up_bias)), down, down_bias)
+        return x + made if residual else made
 
-    assert_same(lambda x, *_: feed_forward(x, up, down), expected, (x, up.weight, up.bias, down.weight, down.bias))
+    given = x, up.weight, up.bias, down.weight, down.bias, *weights
+    assert_same(lambda x, *_: feed_forward(x, up, down, *weights, residual=residual), expected, given)
 
 
 @pytest.mark.usefixtures("threads")
@@ -84,22 +89,6 @@ def test_both_halves_of_a_layer_are_those_of_torch(rows, width, out):
     torch.manual_seed(0)
     mine, x = nn.Linear(width, out, bias=False, dtype=torch.float64), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
     assert_same(lambda x, _: torch.cat(halves(x, mine), 1), functional.linear, (x, mine.weight))
-
-
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("rows", ROWS)
-@pytest.mark.parametrize("width,inner", [(1, 1), (5, 19), (24, 48)])
-def test_a_norm_before_a_feed_forward_layer_and_the_residual_after_it_are_those_of_torch(rows, width, inner):
-    torch.manual_seed(0)
-    up, down, x = layer(width, inner), layer(inner, width), torch.randn(rows, width, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(width, dtype=torch.float64, requires_grad=True)
-
-    def expected(x, weight, up, up_bias, down, down_bias):
-        normed = functional.rms_norm(x, (width,), weight, 1e-5)
-        return x + functional.linear(functional.gelu(functional.linear(normed, up, up_bias)), down, down_bias)
-
-    given = x, weight, up.weight, up.bias, down.weight, down.bias
-    assert_same(lambda *_: feed_forward(x, up, down, weight, residual=True), expected, given)
 
 
 def test_gradients_equal_finite_differences():

@@ -118,7 +118,7 @@ static void steps_of(const Block<Real>& b, long tokens, const Real* projected, R
 // What the backward pass needs; none of these where there will not be one, but for room for scales (T).
 template <class Real>
 struct Kept {
-    Real *projected, *y, *scales, *mixer_scales;
+    Real *projected, *y, *mixer_scales;
 };
 
 // out: (T, width) in rows so far apart, in the order of x, written. local: so many numbers of working memory per thread, and panels.
@@ -140,12 +140,12 @@ static void all_forward(
         for (long number = 0; number < threads; number++) {
             Room<Real> own{local + number * room, most};
             Real *normed = own.take(width), *mixed = own.take(inner), *added = own.take(width), *dt = own.take(b.heads());
-            Real *convolved = own.take(b.mixer.channels()), *here = own.take(row), *y_here = own.take(inner);
+            Real *convolved = own.take(b.mixer.channels()), *here = own.take(row), *y_here = own.take(inner), *scales = own.take(1);
             each_group(b.mixer.scan.begins, b.mixer.scan.sequences, threads, number, [&](long first, long end) {
                 const long begin = b.begin(first), tokens = b.begin(end) - begin;
                 Real* projected = kept.projected ? kept.projected + begin * row : here;
                 Real* y = (kept.y ? kept.y + begin * inner : y_here) - begin * inner;
-                norm_group(b, begin, tokens, normed, kept.scales + begin, epsilon);
+                norm_group(b, begin, tokens, normed, scales, epsilon);
                 all_rows(tokens, b.columns(), width, normed, width, in, projected, row);
                 steps_of<Real>(b, tokens, projected, dt, nullptr);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
@@ -241,33 +241,32 @@ static void all_backward(
     const Real *x, const int64_t *order, const Real *norm_weight, const Real *in_weight, const Real *conv_weight,                      \
         const Real *conv_bias, const Real *step_bias, const Real *rate, const Real *skip, const Real *mixer_norm_weight,               \
         const Real *out_weight, const int64_t *begins, const int64_t *state_begins, Real *states, Real *projected, Real *y,            \
-        Real *scales, Real *mixer_scales
+        Real *mixer_scales
 #define BLOCK_SIZES                                                                                                                    \
     long row, long width, long sequences, long heads, long head_width, long state, long chunk, long taps, long most, long room,        \
         long residual, double epsilon, long threads
 #define BLOCK(Real, suffix)                                                                                                            \
     EXPORT void ssd_block_forward_##suffix(BLOCK_ARGUMENTS(Real), Real* out, Real* local, long x_row, long out_row, BLOCK_SIZES) {     \
         Block<Real> b{                                                                                                                 \
-            {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state, \
+            {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state,            \
              chunk, taps},                                                                                                             \
             width, x, x_row, order, norm_weight, in_weight, step_bias, out_weight, residual != 0};                                     \
         all_forward<Real>(                                                                                                             \
-            b, {state_begins, states, nullptr, nullptr}, {projected, y, scales, mixer_scales}, out, out_row, local, most, room,        \
+            b, {state_begins, states, nullptr, nullptr}, {projected, y, mixer_scales}, out, out_row, local, most, room,                \
             (Real)epsilon, threads);                                                                                                   \
     }                                                                                                                                  \
     EXPORT void ssd_block_backward_##suffix(                                                                                           \
         BLOCK_ARGUMENTS(Real), const Real* grad, Real* dx, Real* d_norm_weight, Real* d_in_weight, Real* d_conv_weight,                \
         Real* d_conv_bias, Real* d_step_bias, Real* d_mixer_norm_weight, Real* d_out_weight, Real* d_rate, Real* d_skip,               \
-        Real* partial, Real* local,                                                                                                    \
-        long x_row, long grad_row, long dx_row, BLOCK_SIZES) {                                                                         \
+        Real* partial, Real* local, long x_row, long grad_row, long dx_row, BLOCK_SIZES) {                                             \
         Block<Real> b{                                                                                                                 \
-            {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state, \
+            {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state,            \
              chunk, taps},                                                                                                             \
             width, x, x_row, order, norm_weight, in_weight, step_bias, out_weight, residual != 0};                                     \
         all_backward<Real>(                                                                                                            \
-            b, {state_begins, states, nullptr, nullptr}, {projected, y, scales, mixer_scales}, grad, grad_row,                         \
+            b, {state_begins, states, nullptr, nullptr}, {projected, y, mixer_scales}, grad, grad_row,                                 \
             {dx, dx_row, d_norm_weight, d_in_weight, d_conv_weight, d_conv_bias, d_step_bias, d_mixer_norm_weight, d_out_weight,       \
-             d_rate, d_skip, partial},                                                                                                      \
+             d_rate, d_skip, partial},                                                                                                 \
             local, most, room, (Real)epsilon, threads);                                                                                \
     }
 BLOCK(float, f32)
