@@ -12,27 +12,16 @@ import torch
 from torch import Tensor
 
 from . import native
+from .groups import memory_of_groups
 from .looped_mixer import Kept, Side
 from .norm import EPSILON
-from .ssd_loops import SSDSizes, chunks_of, enough_sequences, longest
+from .ssd_loops import SSDSizes, chunks_of
 
 if TYPE_CHECKING:
     from .ssd_mixer import Parameters
 
-GROUP = 128
-"""Tokens that go through together, as in ssd_block.cpp."""
-
-LONGEST = 512
-"""Tokens of the longest sequence up to which a block is taken as a whole: of longer ones, too little stays in the caches. Our default."""
-
 OF_BLOCK = 5
 """Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
-
-
-def worth_whole(side: Side, begins: Tensor) -> bool:
-    """Whether a block stays in the caches, there are whole sequences for every thread, and gradients for each do not take much memory."""
-    of_threads = torch.get_num_threads() * (side.in_weight.numel() + side.out_weight.numel()) * side.in_weight.element_size()
-    return enough_sequences(begins) and longest(begins) <= LONGEST and of_threads <= native.LARGEST
 
 
 def block_forward(x: Tensor, side: Side, given: Parameters, begins: Tensor, sizes: SSDSizes, wanted: bool, into: Tensor) -> Kept:
@@ -82,17 +71,8 @@ def _sizes(
 ) -> tuple[int, Tensor, tuple[int | float, ...]]:
     """Numbers from row to row of what is projected, working memory, and the numbers that both passes are told last."""
     (columns, width), channels, inner = side.in_weight.shape, len(given.conv_weight), sizes.inner
-    most, row = max(GROUP, longest(begins)), native.row_of_lines(x, columns)
+    row = native.row_of_lines(x, columns)
     per_token = 3 * (width + inner + channels) + row + 3 * sizes.heads + 1  # what `Room::take` gives, more in the backward pass
-    room = (most * per_token // SLACK + 2) * SLACK
-    panels = max((columns + PANEL) * width + (width + PANEL) * inner, (inner + PANEL) * width + (width + PANEL) * columns)
-    local = native.workspace("block", x, torch.get_num_threads() * room + panels)
+    local, most, room = memory_of_groups(x, begins, per_token, side.in_weight, side.out_weight)
     shape = (width, len(begins) - 1, *sizes[:3], chunk, given.conv_weight.shape[1])
     return row, local, (*shape, most, room, int(side.residual), EPSILON)
-
-
-PANEL = 32
-"""Columns of a panel of weights at most, as in panels.h."""
-
-SLACK = 512
-"""Numbers that are left out at most where arrays begin at lines. Rooms of threads are a multiple of it, so that they do so, too."""

@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
+from .groups import worth_groups
 from .looped_mixer import Kept, LoopedMixer, Side
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
-from .ssd_block import OF_BLOCK, block_backward, block_forward, worth_whole
+from .ssd_block import OF_BLOCK, block_backward, block_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 
@@ -82,7 +83,7 @@ class SSDMixer(LoopedMixer):
 
     def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
         """See LoopedMixer."""
-        if not worth_whole(side, begins):
+        if not worth_groups(begins, side.in_weight, side.out_weight):
             return super().side_forward(x, side, begins, wanted, into)
         return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
 

@@ -1,7 +1,7 @@
 // The whole block of Mamba-2 in one reading direction: norm, in-projection, mixer, out-projection, and the way back. A group of sequences
 // goes through all of it before the next one, so that what lies between stays in the caches; the backward pass keeps nothing that it can
 // make anew from there.
-#include "panels.h"
+#include "groups.h"
 #include "softplus.h"
 #include "ssd_mixer.h"
 
@@ -9,24 +9,17 @@ namespace {
 
 using namespace ssd;
 
-constexpr long GROUP = 128;  // tokens that go through together, unless a sequence has more
-
 template <class Real>
 struct Block {
     Mixer<Real> mixer;  // projected and dt are set for each group
-    long width;
-    const Real* x;  // (T, width) in rows of
-    long x_row;
-    const int64_t* order;  // (T), the tokens as the mixer reads them, or none
-    const Real *norm_weight, *in_weight, *step_bias, *out_weight;
-    bool residual;  // whether x itself is added to what is found
+    Stream<Real> x;
+    const Real *in_weight, *step_bias, *out_weight;
 
     long heads() const { return mixer.scan.heads; }
     long inner() const { return mixer.inner(); }
     long steps() const { return inner() + mixer.channels(); }  // the column of what is projected where steps begin
     long columns() const { return steps() + heads(); }
     long begin(long sequence) const { return mixer.begin(sequence); }
-    long place(long t) const { return order ? order[t] : t; }
 
     // The mixer of a group whose first token is `first`; tokens are counted over all sequences.
     Mixer<Real> mixer_of(long first, const Real* projected, const Real* dt) const {
@@ -37,68 +30,6 @@ struct Block {
         return own;
     }
 };
-
-// Arrays for each token of a group, cut from working memory, each from a line of the cache on.
-template <class Real>
-struct Room {
-    Real* next;
-    long tokens;
-
-    Real* take(long numbers) {
-        Real* found = next;
-        next += (tokens * numbers * sizeof(Real) + LINE - 1) / LINE * (LINE / sizeof(Real));
-        return found;
-    }
-};
-
-// Calls work(first, end) for groups of the sequences that fall to a thread.
-template <class Work>
-INLINE void each_group(const int64_t* begins, long sequences, long threads, long number, Work work) {
-    long first = -1, end = -1;
-    each_sequence(begins, sequences, threads, number, [&](long s) {
-        if (first >= 0 && begins[s + 1] - begins[first] > GROUP) work(first, end), first = -1;
-        if (first < 0) first = s;
-        end = s + 1;
-    });
-    if (first >= 0) work(first, end);
-}
-
-// A row, plus another one if there is one.
-template <class Real>
-static void give_row(long width, const Real* row, const Real* other, Real* to) {
-    each_vector<Real>(width, [&](long c, auto part) {
-        const Vector<Real> value = load(row + c, part);
-        store(to + c, other ? value + load(other + c, part) : value, part);
-    });
-}
-
-// Any number of rows through panels.
-template <class Real>
-static void all_rows(long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, Real* y, long y_row) {
-    each_block(rows, ROWS, 1, 0, [&](long first, long count) {
-        rows_by_panels<Real>(count, columns, depth, x + first * x_row, x_row, panels, nullptr, y + first * y_row, y_row);
-    });
-}
-
-// add_outer of any number of tokens.
-template <class Real>
-static void add_all(
-    const Outer<Real>& space, long tokens, long rows, long columns, const Real* left, const Real* right, long right_row, Real* found) {
-    for (long t = 0; t < tokens; t += DEPTH)
-        add_outer<Real>(
-            space, tokens - t < DEPTH ? tokens - t : DEPTH, rows, columns, left + t * rows, rows, right + t * right_row, right_row, found,
-            columns);
-}
-
-// The norm of a group's rows. scales: of its first token on.
-template <class Real>
-static void norm_group(const Block<Real>& b, long first, long tokens, Real* normed, Real* scales, Real epsilon) {
-    for (long t = 0; t < tokens; t++) {
-        if (t + SOON < tokens) fetch(b.x + b.place(first + t + SOON) * b.x_row, 0, 1, b.width);
-        scales[t] = norm::forward<norm::NONE>(
-            b.x + b.place(first + t) * b.x_row, (const Real*)nullptr, b.norm_weight, normed + t * b.width, b.width, epsilon);
-    }
-}
 
 // Steps of a group's tokens, (tokens, H), and how fast softplus rises there, unless there is no room for it.
 template <class Real>
@@ -126,7 +57,7 @@ template <class Real>
 static void all_forward(
     const Block<Real>& b, const States<Real>& states, const Kept<Real>& kept, Real* out, long out_row, Real* local, long most, long room,
     Real epsilon, long threads) {
-    const long inner = b.inner(), row = b.mixer.row, width = b.width;
+    const long inner = b.inner(), row = b.mixer.row, width = b.x.width;
     Real *in = local + threads * room, *back = in + panel_numbers<Real>(width, b.columns());
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -145,17 +76,14 @@ static void all_forward(
                 const long begin = b.begin(first), tokens = b.begin(end) - begin;
                 Real* projected = kept.projected ? kept.projected + begin * row : here;
                 Real* y = (kept.y ? kept.y + begin * inner : y_here) - begin * inner;
-                norm_group(b, begin, tokens, normed, scales, epsilon);
+                b.x.normed(begin, tokens, normed, scales, epsilon);
                 all_rows(tokens, b.columns(), width, normed, width, in, projected, row);
                 steps_of<Real>(b, tokens, projected, dt, nullptr);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
                 for (long s = first; s < end; s++)
                     mix_sequence(mixer, table, s, states, y, mixed - begin * inner, kept.mixer_scales, convolved, epsilon);
                 all_rows(tokens, width, inner, mixed, inner, back, added, width);
-                for (long t = 0; t < tokens; t++) {
-                    const long at = b.place(begin + t);
-                    give_row(width, added + t * width, b.residual ? b.x + at * b.x_row : nullptr, out + at * out_row);
-                }
+                b.x.give(begin, tokens, added, out, out_row);
             });
         }
     }
@@ -174,7 +102,7 @@ template <class Real>
 static void all_backward(
     const Block<Real>& b, const States<Real>& states, const Kept<Real>& kept, const Real* grad, long grad_row, const Gradients<Real>& g,
     Real* local, long most, long room, Real epsilon, long threads) {
-    const long inner = b.inner(), row = b.mixer.row, width = b.width, channels = b.mixer.channels(), heads = b.heads();
+    const long inner = b.inner(), row = b.mixer.row, width = b.x.width, channels = b.mixer.channels(), heads = b.heads();
     Real *out = local + threads * room, *in = out + panel_numbers<Real>(width, inner), *of_out = g.partial + threads * width * b.columns();
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
@@ -201,8 +129,7 @@ static void all_backward(
             each_group(b.mixer.scan.begins, b.mixer.scan.sequences, threads, number, [&](long first, long end) {
                 const long begin = b.begin(first), tokens = b.begin(end) - begin;
                 const Real* projected = kept.projected + begin * row;
-                for (long t = 0; t < tokens; t++)
-                    memcpy(d_added + t * width, grad + b.place(begin + t) * grad_row, width * sizeof(Real));
+                b.x.take(begin, tokens, grad, grad_row, d_added);
                 all_rows(tokens, inner, width, d_added, width, out, d_mixed, inner);
                 steps_of(b, tokens, projected, dt, slopes);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
@@ -214,17 +141,10 @@ static void all_backward(
                     for (long h = 0; h < heads; h++)
                         d_step_bias[h] += d_projected[t * row + b.steps() + h] = d_dt[t * heads + h] * slopes[t * heads + h];
                 add_all(outer, tokens, width, inner, d_added, mixed, inner, d_out);
-                norm_group(b, begin, tokens, normed, scales, epsilon);
+                b.x.normed(begin, tokens, normed, scales, epsilon);
                 add_all(outer, tokens, width, b.columns(), normed, d_projected, row, d_in);
                 all_rows(tokens, width, b.columns(), d_projected, row, in, d_normed, width);
-                for (long t = 0; t < tokens; t++) {
-                    const long at = b.place(begin + t);
-                    Real* d_normed_row = d_normed + t * width;
-                    norm::backward<norm::NONE>(
-                        b.x + at * b.x_row, (const Real*)nullptr, b.norm_weight, scales[t], d_normed_row, d_normed_row, (Real*)nullptr,
-                        space, width);
-                    give_row(width, d_normed_row, b.residual ? d_added + t * width : nullptr, g.dx + at * g.dx_row);
-                }
+                b.x.back(begin, tokens, d_normed, d_added, scales, space, g.dx, g.dx_row);
             });
         }
 #pragma omp for schedule(static)
@@ -250,7 +170,7 @@ static void all_backward(
         Block<Real> b{                                                                                                                 \
             {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state,            \
              chunk, taps},                                                                                                             \
-            width, x, x_row, order, norm_weight, in_weight, step_bias, out_weight, residual != 0};                                     \
+            {width, x, x_row, order, norm_weight, residual != 0}, in_weight, step_bias, out_weight};                                   \
         all_forward<Real>(                                                                                                             \
             b, {state_begins, states, nullptr, nullptr}, {projected, y, mixer_scales}, out, out_row, local, most, room,                \
             (Real)epsilon, threads);                                                                                                   \
@@ -262,7 +182,7 @@ static void all_backward(
         Block<Real> b{                                                                                                                 \
             {x, conv_weight, conv_bias, x, rate, skip, mixer_norm_weight, begins, row, sequences, heads, head_width, state,            \
              chunk, taps},                                                                                                             \
-            width, x, x_row, order, norm_weight, in_weight, step_bias, out_weight, residual != 0};                                     \
+            {width, x, x_row, order, norm_weight, residual != 0}, in_weight, step_bias, out_weight};                                   \
         all_backward<Real>(                                                                                                            \
             b, {state_begins, states, nullptr, nullptr}, {projected, y, mixer_scales}, grad, grad_row,                                 \
             {dx, dx_row, d_norm_weight, d_in_weight, d_conv_weight, d_conv_bias, d_step_bias, d_mixer_norm_weight, d_out_weight,       \
