@@ -27,6 +27,14 @@ class Block(nn.Module):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def run_in_columns(blocks: Sequence[Any], tokens: Tensor, layout: Layout) -> Tensor | None:
+        """The same of streams side by side, (T, blocks x D), all in the order of the tokens; the second one is read from its end.
+
+        None where that is not faster.
+        """
+        return None
+
 
 class ConcatLayer(nn.Module):
     """Each direction maps D to D / 2 and runs one block of its own there; the halves are concatenated (see Stack)."""
@@ -39,8 +47,9 @@ class ConcatLayer(nn.Module):
     def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
         """(T, D) to (T, D)."""
         blocks = [self.forward_block, self.backward_block]
-        left, right = self.forward_block.run(blocks, layout.part(project(tokens, self.enter)), layout)
-        return layout.join(left, right)
+        entered = project(tokens, self.enter)
+        made = self.forward_block.run_in_columns(blocks, entered, layout)
+        return layout.join(*self.forward_block.run(blocks, layout.part(entered), layout)) if made is None else made
 
     def stage(self) -> Stage:
         """The layer over segments."""

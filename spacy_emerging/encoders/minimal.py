@@ -20,8 +20,11 @@ from ..kernels.convolution import (
 from ..kernels.dropout import Dropout
 from ..kernels.linear import project
 from ..kernels.linear_scan import linear_scan
+from ..kernels.looped_mixer import Side, looped_block
+from ..kernels.minimal_block import MinimalLoops, Parameters
 from ..kernels.minimal_gates import minimal_gates
 from ..kernels.minimal_scan import minimal_layer
+from ..kernels.quantized import is_quantized
 from .directions import Block, Stack
 from .parts import DepthwiseWeights, FeedForward, RMSNorm, scale_down
 
@@ -49,6 +52,9 @@ class MinimalBlock(Block):
     @staticmethod
     def run(blocks: Sequence[MinimalBlock], streams: Sequence[Tensor], layout: Layout) -> list[Tensor]:
         """See Block."""
+        made = MinimalBlock.run_in_columns(blocks, streams[0], layout) if len(blocks) == 1 else None
+        if made is not None:
+            return [made]
         places, carried = layout.doubled() if len(blocks) == 2 else layout, layout.carried
         normed = [block.norm(stream) for block, stream in zip(blocks, streams, strict=True)]
         looped = [block._by_loops(x, layout, f"side {side}") for side, (block, x) in enumerate(zip(blocks, normed, strict=True))]
@@ -67,6 +73,24 @@ class MinimalBlock(Block):
             states = places.unpad(padded)
         parts = zip(blocks, streams, states.chunk(len(blocks)), strict=True)
         return [block._leave(stream, state) for block, stream, state in parts]
+
+    @staticmethod
+    def run_in_columns(blocks: Sequence[MinimalBlock], tokens: Tensor, layout: Layout) -> Tensor | None:
+        """See Block."""
+        if layout.carried is not None or not hasattr(blocks[0], "conv") or any(map(is_quantized, blocks)):
+            return None
+        dropout, orders = blocks[0].dropout, (None, layout.reverse_index if len(blocks) == 2 else None)
+        sides = [block._side(order, residual=not dropout.active) for block, order in zip(blocks, orders, strict=False)]
+        made = looped_block(MinimalLoops(), tokens, sides, layout.begins)
+        if made is None:
+            return None
+        tokens = tokens + dropout(made) if dropout.active else made
+        return FeedForward.of_streams([block.feed_forward for block in blocks], tokens, dropout)
+
+    def _side(self, order: Tensor | None, residual: bool) -> Side:
+        """What the first half of the block gives the loops."""
+        given = Parameters(self.conv.weight.squeeze(1), self.conv.bias, self.gates.bias, self.out.bias)
+        return Side(self.norm.weight, self.gates.weight, self.out.weight, given, order, residual)
 
     def _by_loops(self, normed: Tensor, layout: Layout, name: str) -> Tensor | None:
         """The states (T, inner) given the normalized stream (T, D), by compiled loops; None where they do not run.

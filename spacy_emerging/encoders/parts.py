@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import largest_divisor
 from ..kernels.dropout import Dropout
-from ..kernels.feed_forward import feed_forward
+from ..kernels.feed_forward import Layers, feed_forward_of_streams
 from ..kernels.norm import gated_rms_norm, rms_norm
 
 LEAST_HEAD = 4
@@ -59,7 +60,13 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, dropout: Dropout) -> Tensor:
         """(T, D) to (T, D). dropout: on what is added to x."""
-        made = feed_forward(x, self.up, self.down, self.norm.weight, residual=not dropout.active)
+        return self.of_streams([self], x, dropout)
+
+    @staticmethod
+    def of_streams(layers: Sequence[FeedForward], x: Tensor, dropout: Dropout) -> Tensor:
+        """(T, layers x D) to the same, each in columns of its own."""
+        streams = [Layers(each.up, each.down, each.norm.weight) for each in layers]
+        made = feed_forward_of_streams(x, streams, residual=not dropout.active)
         return x + dropout(made) if dropout.active else made
 
 

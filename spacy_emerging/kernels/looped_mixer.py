@@ -39,8 +39,27 @@ class Side(NamedTuple):
     residual: bool = False
 
 
-class LoopedMixer(ABC):
-    """Both passes of a mixer over T tokens. It holds sizes, and no tensors.
+class LoopedBlock(ABC):
+    """Both passes of a block over T tokens. It holds sizes, and no tensors."""
+
+    @abstractmethod
+    def fits(self, x: Tensor, side: Side, begins: Tensor) -> bool:
+        """Whether the loops run on a side, and are the fastest for all of it."""
+
+    @abstractmethod
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """One side of a block: writes what it makes of x `into` an array, in the order of x; gives what `side_backward` gets as `kept`.
+
+        begins: (B + 1,) int64, where the sequences begin among the T tokens, and T. wanted: whether there will be a backward pass.
+        """
+
+    @abstractmethod
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """Writes the gradient of x `into` an array, and gives those of what the side has of its own, in the order of `Side`."""
+
+
+class LoopedMixer(LoopedBlock):
+    """Both passes of a mixer over T tokens, and of the block around it.
 
     projected: what the in-projection gives, (T, ...), in rows that may be some numbers apart.
     begins: (B + 1,) int64, where the sequences begin among the T tokens, and T.
@@ -62,8 +81,13 @@ class LoopedMixer(ABC):
         grad: (T, inner), contiguous.
         """
 
+    def fits(self, x: Tensor, side: Side, begins: Tensor) -> bool:
+        """See LoopedBlock."""
+        worth = worth_loops(x, side.in_weight, None) and worth_loops(x, side.out_weight, None)
+        return worth and native.usable(x, side.norm_weight) and mixer_usable(x, side.parameters)
+
     def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
-        """One side of a block: writes what it makes of x `into` an array, in the order of x; gives what `side_backward` gets as `kept`."""
+        """See LoopedBlock."""
         normed, scales = norm_forward(x, None, side.norm_weight, NO_GATE, native.workspace("what is normed", x, *x.shape), side.order)
         projected = native.in_lines(None if wanted else "what is projected", x, len(x), len(side.in_weight))
         linear_forward(normed, side.in_weight, into=projected)
@@ -78,7 +102,7 @@ class LoopedMixer(ABC):
         return scales, projected, mixed, *kept
 
     def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
-        """Writes the gradient of x `into` an array, and gives those of what the side has of its own, in the order of `Side`."""
+        """See LoopedBlock."""
         (scales, projected, mixed, *of_mixer), grad_of_all = kept, grad
         if side.order is not None:
             grad = torch.index_select(grad, 0, side.order, out=native.workspace("gradient of what is added", x, *x.shape))
@@ -107,7 +131,7 @@ def looped_mix(mixer: LoopedMixer, projected: Tensor, parameters: Sequence[Tenso
     return _Mix.apply(mixer, exact(projected), begins, torch.is_grad_enabled(), *parameters)
 
 
-def looped_block(mixer: LoopedMixer, x: Tensor, sides: Sequence[Side], begins: Tensor) -> Tensor | None:
+def looped_block(block: LoopedBlock, x: Tensor, sides: Sequence[Side], begins: Tensor) -> Tensor | None:
     """`rms_norm`, in-projection, mixer, out-projection and perhaps the residual of one or two sides, each in columns of its own.
 
     (T, sides x D) to the same.
@@ -116,15 +140,10 @@ def looped_block(mixer: LoopedMixer, x: Tensor, sides: Sequence[Side], begins: T
     memory that the system hands out anew takes longer than the loops that fill it. None where the loops are not the fastest for all of it.
     """
     columns = x.chunk(len(sides), -1)
-    if not all(_fits(own, side) for own, side in zip(columns, sides, strict=True)):
+    if not all(block.fits(own, side, begins) for own, side in zip(columns, sides, strict=True)):
         return None
     tensors = [each for side in sides for each in (*side[:3], *side.parameters)]
-    return _Block.apply(mixer, x, begins, [side[4:] for side in sides], torch.is_grad_enabled(), *tensors)
-
-
-def _fits(x: Tensor, side: Side) -> bool:
-    worth = worth_loops(x, side.in_weight, None) and worth_loops(x, side.out_weight, None)
-    return worth and native.usable(x, side.norm_weight) and mixer_usable(x, side.parameters)
+    return _Block.apply(block, x, begins, [side[4:] for side in sides], torch.is_grad_enabled(), *tensors)
 
 
 class _Mix(torch.autograd.Function):
@@ -148,14 +167,14 @@ class _Mix(torch.autograd.Function):
 
 class _Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, mixer: LoopedMixer, x: Tensor, begins: Tensor, readings: list[Reading], wanted: bool, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, block: LoopedBlock, x: Tensor, begins: Tensor, readings: list[Reading], wanted: bool, *tensors: Tensor) -> Tensor:
         x = x.contiguous()
         made, count = x.new_empty(x.shape), len(readings)
         kept: list[Tensor | None] = []
         for own, into, side in zip(x.chunk(count, 1), made.chunk(count, 1), _sides(tensors, readings), strict=True):
-            kept += mixer.side_forward(own, side, begins, wanted, into)
+            kept += block.side_forward(own, side, begins, wanted, into)
         if wanted:
-            ctx.mixer, ctx.residual, ctx.count = mixer, [residual for _, residual in readings], len(tensors)
+            ctx.block, ctx.residual, ctx.count = block, [residual for _, residual in readings], len(tensors)
             ctx.save_for_backward(x, begins, *(order for order, _ in readings), *tensors, *kept)
         return made
 
@@ -170,7 +189,7 @@ class _Block(torch.autograd.Function):
         columns = (each.chunk(count, 1) for each in (x, grad, grad_x))
         sides = _sides(rest[count : count + ctx.count], readings)
         for own, grad_own, into, side, of_side in zip(*columns, sides, _dealt(kept, count), strict=True):
-            found += ctx.mixer.side_backward(own, side, begins, tuple(of_side), grad_own, into)
+            found += ctx.block.side_backward(own, side, begins, tuple(of_side), grad_own, into)
         return None, grad_x, None, None, None, *found
 
 

@@ -83,11 +83,12 @@ INLINE void each_group(const int64_t* begins, long sequences, long threads, long
     if (first >= 0) work(first, end);
 }
 
-// Any number of rows through panels.
+// Any number of rows through panels, plus a bias if there is one.
 template <class Real>
-static void all_rows(long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, Real* y, long y_row) {
+static void all_rows(
+    long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long y_row) {
     each_block(rows, ROWS, 1, 0, [&](long first, long count) {
-        rows_by_panels<Real>(count, columns, depth, x + first * x_row, x_row, panels, nullptr, y + first * y_row, y_row);
+        rows_by_panels<Real>(count, columns, depth, x + first * x_row, x_row, panels, bias, y + first * y_row, y_row);
     });
 }
 

@@ -77,12 +77,12 @@ static void all_forward(
                 Real* projected = kept.projected ? kept.projected + begin * row : here;
                 Real* y = (kept.y ? kept.y + begin * inner : y_here) - begin * inner;
                 b.x.normed(begin, tokens, normed, scales, epsilon);
-                all_rows(tokens, b.columns(), width, normed, width, in, projected, row);
+                all_rows<Real>(tokens, b.columns(), width, normed, width, in, nullptr, projected, row);
                 steps_of<Real>(b, tokens, projected, dt, nullptr);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
                 for (long s = first; s < end; s++)
                     mix_sequence(mixer, table, s, states, y, mixed - begin * inner, kept.mixer_scales, convolved, epsilon);
-                all_rows(tokens, width, inner, mixed, inner, back, added, width);
+                all_rows<Real>(tokens, width, inner, mixed, inner, back, nullptr, added, width);
                 b.x.give(begin, tokens, added, out, out_row);
             });
         }
@@ -130,7 +130,7 @@ static void all_backward(
                 const long begin = b.begin(first), tokens = b.begin(end) - begin;
                 const Real* projected = kept.projected + begin * row;
                 b.x.take(begin, tokens, grad, grad_row, d_added);
-                all_rows(tokens, inner, width, d_added, width, out, d_mixed, inner);
+                all_rows<Real>(tokens, inner, width, d_added, width, out, nullptr, d_mixed, inner);
                 steps_of(b, tokens, projected, dt, slopes);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
                 MixerGradients<Real> here = of_mixer;
@@ -143,7 +143,7 @@ static void all_backward(
                 add_all(outer, tokens, width, inner, d_added, mixed, inner, d_out);
                 b.x.normed(begin, tokens, normed, scales, epsilon);
                 add_all(outer, tokens, width, b.columns(), normed, d_projected, row, d_in);
-                all_rows(tokens, width, b.columns(), d_projected, row, in, d_normed, width);
+                all_rows<Real>(tokens, width, b.columns(), d_projected, row, in, nullptr, d_normed, width);
                 b.x.back(begin, tokens, d_normed, d_added, scales, space, g.dx, g.dx_row);
             });
         }
