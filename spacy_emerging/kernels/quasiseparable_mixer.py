@@ -17,8 +17,10 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward
-from .looped_mixer import Kept, LoopedMixer
+from .groups import worth_groups
+from .looped_mixer import Kept, LoopedMixer, Side
 from .norm import EPSILON, GATE_AFTER, norm_backward, norm_forward
+from .quasiseparable_block import OF_BLOCK, block_backward, block_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 SIDES = (1, -1)
@@ -66,6 +68,18 @@ class QuasiseparableMixer(LoopedMixer):
         torch.mul(gradients.step_bias.transpose(0, 1).flatten(1), torch.sigmoid(steps + given.step_bias.repeat(2)), out=grad_steps)
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
         return gradients._replace(step_bias=by_bias, log_rate=gradients.log_rate * rate)
+
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See LoopedMixer."""
+        if not worth_groups(begins, side.in_weight, side.out_weight):
+            return super().side_forward(x, side, begins, wanted, into)
+        return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
+
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        if len(kept) != OF_BLOCK:
+            return super().side_backward(x, side, begins, kept, grad, into)
+        return block_backward(x, side, Parameters(*side.parameters), begins, self.sizes, kept, grad, into)
 
 
 class _Forward(NamedTuple):
