@@ -74,8 +74,8 @@ def _sizes(
     chunks: tokens of one, and how many they are.
     """
     (columns, width), (channels, taps) = side.in_weight.shape, given.conv_weight.shape
-    row = native.row_of_lines(x, columns)
-    per_token = 3 * (width + sizes.inner + channels) + row + 6 * sizes.heads + 1  # what `Room::take` gives, more in the backward pass
+    row, local_row = native.row_of_lines(x, columns), native.spread_row(x, channels)
+    per_token = 3 * (width + sizes.inner + local_row) + row + 6 * sizes.heads + 1  # what `Room::take` gives, more in the backward pass
     local, most, room = memory_of_groups(x, begins, per_token, side.in_weight, side.out_weight)
     shape = (width, len(begins) - 1, *sizes[:3], chunks[0], taps, chunks[1])
     return row, local, (*shape, most, room, int(side.residual), EPSILON)

@@ -100,7 +100,7 @@ def _forward(problem: MixerProblem[Parameters], wanted: bool) -> _Forward:
     states = dt.new_empty(2, chunks if wanted else 0, sizes.heads, sizes.state, sizes.width)
     y = dt.new_empty(tokens, sizes.inner) if wanted else native.workspace("y", dt, tokens, sizes.inner)
     found = _Forward(dt.new_empty(tokens, sizes.inner), dt.new_empty(tokens, sizes.heads), y, dt.new_empty(tokens), states)
-    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), problem.channels)
+    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), native.spread_row(dt, problem.channels))
     written = (states if wanted else None, found.diagonal, y, found.normed, found.scale, local)
     arguments = (*problem.inputs(), state_begins, *written, *problem.shape(chunk), chunks, EPSILON)
     native.run("quasiseparable_mixer_forward", *arguments)
@@ -115,7 +115,8 @@ def _backward(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, i
     shapes = [(problem.taps, channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
     of_weights, of_dt = [dt.new_empty(threads, *shape) for shape in shapes], torch.empty_like(dt)
     of_rate, of_skip = (dt.new_empty(2, len(problem.begins) - 1, sizes.heads) for _ in range(2))
-    local = native.workspace("mixer", dt, threads, longest(problem.begins), 3 * channels + sizes.inner)
+    per_token = 3 * native.spread_row(dt, channels) + sizes.inner
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), per_token)
     results = (into, *of_weights, of_dt, of_rate, of_skip, local)
     given = (*problem.inputs(), state_begins, kept.states, kept.diagonal, kept.y, kept.scale, grad)
     native.run("quasiseparable_mixer_backward", *given, *results, *problem.shape(chunk), chunks)

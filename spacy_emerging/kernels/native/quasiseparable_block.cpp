@@ -63,7 +63,7 @@ static void all_forward(
             Room<Real> own{local + number * room, most};
             Real *normed = own.take(width), *mixed = own.take(inner), *added = own.take(width), *dt = own.take(2 * heads);
             Real *here = own.take(row), *diagonal_here = own.take(heads), *y_here = own.take(inner), *scales = own.take(1);
-            MixerTable<Real> table(b.mixer, own.take(b.mixer.channels()), most);
+            MixerTable<Real> table(b.mixer, own.take(b.mixer.local_row()), most);
             each_group(b.mixer.scan.begins, b.mixer.scan.sequences, threads, number, [&](long first, long end) {
                 const long begin = b.begin(first), tokens = b.begin(end) - begin;
                 Real* projected = kept.projected ? kept.projected + begin * row : here;
@@ -110,7 +110,7 @@ static void all_backward(
             Room<Real> own{local + number * room, most};
             Real *normed = own.take(width), *d_added = own.take(width), *d_normed = own.take(width), *mixed = own.take(inner);
             Real *d_mixed = own.take(inner), *d_projected = own.take(row), *dt = own.take(2 * heads), *slopes = own.take(2 * heads);
-            Real *d_dt = own.take(2 * heads), *scales = own.take(1), *sequence = own.take(3 * b.mixer.channels() + inner);
+            Real *d_dt = own.take(2 * heads), *scales = own.take(1), *sequence = own.take(3 * b.mixer.local_row() + inner);
             const Gradients<Real> of_mixer = of_mixers.of(b.mixer, number);
             MixerDesk<Real> desk(b.mixer, sequence, most, of_mixer.norm_weight);
             norm::Space<Real> space(width, g.norm_weight + number * width);

@@ -5,21 +5,21 @@ namespace {
 
 using namespace quasiseparable;
 
-// local: (threads, longest, channels), working memory.
+// local: (threads, longest, local_row), working memory.
 template <class Real>
 static void all_forward(
     const Mixer<Real>& m, const States<Real>& states, Real* diagonal, Real* y, Real* normed, Real* scales, Real* local, long longest,
     Real epsilon, long threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
-        MixerTable<Real> table(m, local + number * longest * m.channels(), longest);
+        MixerTable<Real> table(m, local + number * longest * m.local_row(), longest);
         each_sequence(m.scan.begins, m.scan.sequences, threads, number, [&](long s) {
             mix_sequence(m, table, s, states, diagonal, y, normed, scales, epsilon);
         });
     }
 }
 
-// local: (threads, longest, 3 channels + inner), working memory. grad: of what was normed.
+// local: (threads, longest, 3 local_row + inner), working memory. grad: of what was normed.
 template <class Real>
 static void all_backward(
     const Mixer<Real>& m, const States<Real>& states, const Real* diagonal, const Real* y, const Real* scales, const Real* grad,
@@ -27,7 +27,7 @@ static void all_backward(
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (long number = 0; number < threads; number++) {
         const Gradients<Real> own = found.of(m, number);
-        MixerDesk<Real> desk(m, local + number * longest * (3 * m.channels() + m.inner()), longest, own.norm_weight);
+        MixerDesk<Real> desk(m, local + number * longest * (3 * m.local_row() + m.inner()), longest, own.norm_weight);
         each_sequence(m.scan.begins, m.scan.sequences, threads, number, [&](long s) {
             back_through_sequence(m, desk, s, states, diagonal, y, scales, grad, own);
         });

@@ -37,6 +37,7 @@ struct Mixer {
     }
     long inner() const { return scan.heads * scan.width; }
     long channels() const { return conv.channels; }
+    long local_row() const { return spread<Real>(channels()); }  // of what is convolved, and of its gradient
     long begin(long sequence) const { return scan.begins[sequence]; }
     long length(long sequence) const { return begin(sequence + 1) - begin(sequence); }
 
@@ -44,7 +45,7 @@ struct Mixer {
     ssd::Problem<Real> scan_of(long side, long sequence, const Real* local) const {
         ssd::Problem<Real> own = scan;
         own.reverse = side;
-        own.row = channels();
+        own.row = local_row();
         own.x = local - begin(sequence) * own.row;
         own.b = own.x + inner() + 2 * side * scan.state;
         own.c = own.b + scan.state;
@@ -70,7 +71,7 @@ struct Diagonal {
     // Of the tokens of one sequence, to `found`, (T, H).
     void of(const Mixer<Real>& m, long sequence, const Real* x, Real* found) const {
         const long heads = m.scan.heads, length = m.length(sequence);
-        product<false>((int)length, (int)row, (int)m.inner(), x, m.channels(), 1, weight, row, numbers, row);
+        product<false>((int)length, (int)row, (int)m.inner(), x, m.local_row(), 1, weight, row, numbers, row);
         for (long t = 0; t < length; t++)
             for (long h = 0; h < heads; h++) found[(m.begin(sequence) + t) * heads + h] = numbers[t * row + h] + m.diagonal_bias[h];
     }
@@ -105,7 +106,7 @@ struct MixerTable {
     Diagonal<Real> diagonal;
     Real* convolved;
 
-    // local: (longest, channels).
+    // local: (longest, local_row).
     MixerTable(const Mixer<Real>& m, Real* local, long longest) : table(m.scan), diagonal(m, longest), convolved(local) {}
 };
 
@@ -114,10 +115,10 @@ template <class Real>
 static void mix_sequence(
     const Mixer<Real>& m, MixerTable<Real>& d, long s, const States<Real>& states, Real* diagonal, Real* y, Real* normed, Real* scales,
     Real epsilon) {
-    const long begin = m.begin(s), inner = m.inner(), channels = m.channels();
-    convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {d.convolved - begin * channels, channels, nullptr});
+    const long begin = m.begin(s), inner = m.inner(), row = m.local_row();
+    convolution::forward<Real>(m.conv, m.taps, {0, m.channels()}, s, {d.convolved - begin * row, row, nullptr});
     d.diagonal.of(m, s, d.convolved, diagonal);
-    by_heads(m, m.length(s), d.convolved, channels, diagonal + begin * m.scan.heads, y + begin * inner, inner);
+    by_heads(m, m.length(s), d.convolved, row, diagonal + begin * m.scan.heads, y + begin * inner, inner);
     for (long side = 0; side < 2; side++)
         ssd::forward<Real>(
             m.scan_of(side, s, d.convolved), d.table, s, {states.begins, states.of(side), nullptr, nullptr}, {y, inner, 1});
@@ -148,16 +149,16 @@ template <class Real>
 static void through_diagonal(
     const Mixer<Real>& m, Diagonal<Real>& own, const Gradients<Real>& g, long tokens, const Real* diagonal, const Real* x, const Real* d_y,
     Real* d_x) {
-    const long heads = m.scan.heads, width = m.scan.width, inner = m.inner(), channels = m.channels();
-    by_heads(m, tokens, d_y, inner, diagonal, d_x, channels);
+    const long heads = m.scan.heads, width = m.scan.width, inner = m.inner(), row = m.local_row();
+    by_heads(m, tokens, d_y, inner, diagonal, d_x, row);
     for (long t = 0; t < tokens; t++)
         for (long h = 0; h < heads; h++) {
-            const Real along = ::inner((int)width, d_y + t * inner + h * width, x + t * channels + h * width);
+            const Real along = ::inner((int)width, d_y + t * inner + h * width, x + t * row + h * width);
             own.numbers[t * own.row + h] = along;
             g.diagonal_bias[h] += along;
         }
-    product<true>((int)tokens, (int)inner, (int)heads, own.numbers, own.row, 1, m.diagonal_weight, inner, d_x, channels);
-    product<true>((int)heads, (int)inner, (int)tokens, own.numbers, 1, own.row, x, channels, g.diagonal_weight, inner);
+    product<true>((int)tokens, (int)inner, (int)heads, own.numbers, own.row, 1, m.diagonal_weight, inner, d_x, row);
+    product<true>((int)heads, (int)inner, (int)tokens, own.numbers, 1, own.row, x, row, g.diagonal_weight, inner);
 }
 
 // What a backward pass over sequences works with, per thread.
@@ -169,16 +170,16 @@ struct MixerDesk {
     Scratch<Real> waiting;
     Real *convolved, *slope, *d_convolved, *d_y;
 
-    // local: (longest, 3 channels + inner). d_norm_weight: (inner), cleared.
+    // local: (longest, 3 local_row + inner). d_norm_weight: (inner), cleared.
     MixerDesk(const Mixer<Real>& m, Real* local, long longest, Real* d_norm_weight)
         : desk(m.scan),
           diagonal(m, longest),
           space(m.inner(), d_norm_weight),
           waiting(m.taps * padded<Real>(m.channels())),
           convolved(local),
-          slope(local + longest * m.channels()),
-          d_convolved(slope + longest * m.channels()),
-          d_y(d_convolved + longest * m.channels()) {}
+          slope(local + longest * m.local_row()),
+          d_convolved(slope + longest * m.local_row()),
+          d_y(d_convolved + longest * m.local_row()) {}
 };
 
 // grad: of what was normed, (T, inner).
@@ -186,9 +187,9 @@ template <class Real>
 static void back_through_sequence(
     const Mixer<Real>& m, MixerDesk<Real>& d, long s, const States<Real>& states, const Real* diagonal, const Real* y, const Real* scales,
     const Real* grad, const Gradients<Real>& g) {
-    const long begin = m.begin(s), inner = m.inner(), channels = m.channels(), heads = m.scan.heads;
-    Real *slope_of_first = d.slope - begin * channels, *d_x = d.d_convolved - begin * channels;
-    convolution::forward<Real>(m.conv, m.taps, {0, channels}, s, {d.convolved - begin * channels, channels, slope_of_first});
+    const long begin = m.begin(s), inner = m.inner(), row = m.local_row(), heads = m.scan.heads;
+    Real *slope_of_first = d.slope - begin * row, *d_x = d.d_convolved - begin * row;
+    convolution::forward<Real>(m.conv, m.taps, {0, m.channels()}, s, {d.convolved - begin * row, row, slope_of_first});
     for (long t = begin; t < m.begin(s + 1); t++)
         norm::backward<norm::AFTER>(
             y + t * inner, m.projected + t * m.row, m.norm_weight, scales[t], grad + t * inner, d.d_y + (t - begin) * inner,
@@ -199,10 +200,10 @@ static void back_through_sequence(
         const long of_steps = side * m.from_side_to_side, of_sequences = side * m.scan.sequences * heads;
         ssd::backward<Real>(
             m.scan_of(side, s, d.convolved), d.desk, s, {states.begins, states.of(side), d.d_y - begin * inner, inner},
-            {d_x, d_b, d_b + m.scan.state, channels, 0, 1, g.dt + of_steps, g.rate + of_sequences, g.skip + of_sequences});
+            {d_x, d_b, d_b + m.scan.state, row, 0, 1, g.dt + of_steps, g.rate + of_sequences, g.skip + of_sequences});
     }
     convolution::backward<Real>(
-        m.conv, {d_x, channels, g.projected + inner, m.row, g.conv_weight, g.conv_bias, slope_of_first}, m.taps, {0, channels}, s,
+        m.conv, {d_x, row, g.projected + inner, m.row, g.conv_weight, g.conv_bias, slope_of_first}, m.taps, {0, m.channels()}, s,
         d.waiting.take(0));
 }
 
