@@ -83,8 +83,8 @@ static void all_forward(
 }
 
 // Where gradients of all but the mixer's own weights go. dx: in the order of x, written. in_weight (columns, width) and out_weight
-// (width, inner): written. partial: (threads, width, columns), and others of out_weight for all threads but one; working memory. Of the others
-// one for each thread.
+// (width, inner): written. partial: (threads, width, columns), and others of out_weight for all threads but one; working memory. Of the
+// others one for each thread.
 template <class Real>
 struct Around {
     Real* dx;

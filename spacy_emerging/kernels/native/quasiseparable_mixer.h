@@ -1,5 +1,5 @@
-// The mixer of Hydra over one sequence: convolution with SiLU, a state-space duality from either side and the diagonal, gated norm. Like that
-// of Mamba-2 in ssd_mixer.h.
+// The mixer of Hydra over one sequence: convolution with SiLU, a state-space duality from either side and the diagonal, gated norm. Like
+// that of Mamba-2 in ssd_mixer.h.
 #pragma once
 
 #include "convolution.h"
@@ -9,7 +9,8 @@
 
 namespace quasiseparable {
 
-// What belongs to both sides lies side by side: columns of B and C, (2, T, H) steps, (2, sequences, H) results, (2, chunks, H, N, P) states.
+// What belongs to both sides lies side by side: columns of B and C, (2, T, H) steps, (2, sequences, H) results, (2, chunks, H, N, P)
+// states.
 template <class Real>
 struct Mixer {
     const Real* projected;  // (T, row): z, x, B and C of either side, and more
@@ -21,9 +22,9 @@ struct Mixer {
     long from_side_to_side;  // numbers from the steps of one side to those of the other, and from gradient to gradient
 
     Mixer(
-        const Real* projected, const Real* conv_weight, const Real* conv_bias, const Real* dt, const Real* rate, const Real* diagonal_weight,
-        const Real* diagonal_bias, const Real* norm_weight, const int64_t* begins, long row, long sequences, long heads, long width,
-        long state, long chunk, long taps)
+        const Real* projected, const Real* conv_weight, const Real* conv_bias, const Real* dt, const Real* rate,
+        const Real* diagonal_weight, const Real* diagonal_bias, const Real* norm_weight, const int64_t* begins, long row, long sequences,
+        long heads, long width, long state, long chunk, long taps)
         : projected(projected),
           row(row),
           conv{sequences, begins, heads * width + 4 * state, taps / 2, 1, nullptr, row, conv_weight, conv_bias},
@@ -126,8 +127,8 @@ static void mix_sequence(
         scales[t] = norm::forward<norm::AFTER>(y + t * inner, m.projected + t * m.row, m.norm_weight, normed + t * inner, inner, epsilon);
 }
 
-// Where gradients go. projected: as what it is of, but for its steps. The next five: one of each per thread, added up. normed: gets what was
-// normed anew, or none. The others as in ssd_back.h, of both sides.
+// Where gradients go. projected: as what it is of, but for its steps. The next five: one of each per thread, added up. normed: gets what
+// was normed anew, or none. The others as in ssd_back.h, of both sides.
 template <class Real>
 struct Gradients {
     Real *projected, *conv_weight, *conv_bias, *diagonal_weight, *diagonal_bias, *norm_weight, *normed, *dt, *rate, *skip;

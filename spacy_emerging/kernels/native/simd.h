@@ -96,8 +96,8 @@ constexpr long padded(long count) {
     return (count + LANES<Real> - 1) / LANES<Real> * LANES<Real>;
 }
 
-// The same in lines of the cache, an odd number of them. Rows of a length that powers of two divide share a few places of the nearest cache, and
-// a column of many such rows does not stay there.
+// The same in lines of the cache, an odd number of them. Rows of a length that powers of two divide share a few places of the nearest
+// cache, and a column of many such rows does not stay there.
 template <class Real>
 constexpr long spread(long count) {
     return ((count * sizeof(Real) + LINE - 1) / LINE | 1) * (LINE / sizeof(Real));

@@ -30,8 +30,8 @@ struct Softplus {
     }
 };
 
-// Steps of tokens, (tokens, heads), and how fast softplus rises there, unless there is no room for it. before: what softplus is taken of, but for
-// the biases, in rows so far apart.
+// Steps of tokens, (tokens, heads), and how fast softplus rises there, unless there is no room for it. before: what softplus is taken of,
+// but for the biases, in rows so far apart.
 template <class Real>
 static void steps_of(long tokens, long heads, const Real* before, long row, const Real* bias, Real* dt, Real* slopes) {
     using V = Vector<Real>;
