@@ -17,8 +17,10 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward
-from .looped_mixer import Kept, LoopedMixer
+from .groups import worth_groups
+from .looped_mixer import Kept, LoopedMixer, Side
 from .norm import EPSILON, GATE_AFTER, norm_backward, norm_forward
+from .quasiseparable_block import OF_BLOCK, block_backward, block_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
 
 SIDES = (1, -1)
@@ -67,6 +69,18 @@ class QuasiseparableMixer(LoopedMixer):
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
         return gradients._replace(step_bias=by_bias, log_rate=gradients.log_rate * rate)
 
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See LoopedMixer."""
+        if not worth_groups(begins, side.in_weight, side.out_weight):
+            return super().side_forward(x, side, begins, wanted, into)
+        return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
+
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See LoopedMixer."""
+        if len(kept) != OF_BLOCK:
+            return super().side_backward(x, side, begins, kept, grad, into)
+        return block_backward(x, side, Parameters(*side.parameters), begins, self.sizes, kept, grad, into)
+
 
 class _Forward(NamedTuple):
     """What went into the out-projection (T, inner), the diagonal (T, H), y (T, inner), the scales of its rows (T,) and the states before
@@ -86,7 +100,7 @@ def _forward(problem: MixerProblem[Parameters], wanted: bool) -> _Forward:
     states = dt.new_empty(2, chunks if wanted else 0, sizes.heads, sizes.state, sizes.width)
     y = dt.new_empty(tokens, sizes.inner) if wanted else native.workspace("y", dt, tokens, sizes.inner)
     found = _Forward(dt.new_empty(tokens, sizes.inner), dt.new_empty(tokens, sizes.heads), y, dt.new_empty(tokens), states)
-    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), problem.channels)
+    local = native.workspace("mixer", dt, torch.get_num_threads(), longest(problem.begins), native.spread_row(dt, problem.channels))
     written = (states if wanted else None, found.diagonal, y, found.normed, found.scale, local)
     arguments = (*problem.inputs(), state_begins, *written, *problem.shape(chunk), chunks, EPSILON)
     native.run("quasiseparable_mixer_forward", *arguments)
@@ -101,7 +115,8 @@ def _backward(problem: MixerProblem[Parameters], kept: _Forward, grad: Tensor, i
     shapes = [(problem.taps, channels), (channels,), (sizes.heads, sizes.inner), (sizes.heads,), (sizes.inner,)]
     of_weights, of_dt = [dt.new_empty(threads, *shape) for shape in shapes], torch.empty_like(dt)
     of_rate, of_skip = (dt.new_empty(2, len(problem.begins) - 1, sizes.heads) for _ in range(2))
-    local = native.workspace("mixer", dt, threads, longest(problem.begins), 3 * channels + sizes.inner)
+    per_token = 3 * native.spread_row(dt, channels) + sizes.inner
+    local = native.workspace("mixer", dt, threads, longest(problem.begins), per_token)
     results = (into, *of_weights, of_dt, of_rate, of_skip, local)
     given = (*problem.inputs(), state_begins, kept.states, kept.diagonal, kept.y, kept.scale, grad)
     native.run("quasiseparable_mixer_backward", *given, *results, *problem.shape(chunk), chunks)

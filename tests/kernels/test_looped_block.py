@@ -80,19 +80,26 @@ def test_a_block_is_the_same_as_plain_torch(name, direction):
         assert_same(whole, passes(module, x), 1e-7)
 
 
+IN_ONE_LOOP = [
+    ("Mamba2Encoder", "forward", "ssd_block"),
+    ("Mamba2Encoder", "concat", "ssd_block"),
+    ("HydraEncoder", "concat", "quasiseparable_block"),
+]
+"""Encoders whose block is one loop, and its name."""
+
 GROUPS = [[300, 130, 5], [60, 60, 60, 60, 60], [128, 1, 128], [127, 2, 1, 1, 200], [512, 2], [513, 2], [400]]
 """Sequences that end with a group of 128 tokens or span several, of several chunks, and longer than a block that is taken as a whole."""
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("lengths", GROUPS, ids=str)
-@pytest.mark.parametrize("direction", ["forward", "concat"])
-def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(direction, lengths, threads, loop_calls, two_threads):
+@pytest.mark.parametrize("name,direction,loop", IN_ONE_LOOP)
+def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(name, direction, loop, lengths, threads, loop_calls, two_threads):
     torch.set_num_threads(threads)
-    module, x = encoder("Mamba2Encoder", direction), tokens(lengths=lengths)
+    module, x = encoder(name, direction), tokens(lengths=lengths)
     whole = passes(module, x, lengths)
-    in_one = {name for name, _ in loop_calls if name.startswith("ssd_block")}
-    assert in_one == ({"ssd_block_forward", "ssd_block_backward"} if len(lengths) >= threads and max(lengths) <= 512 else set())
+    in_one = {called for called, _ in loop_calls if "_block_" in called}
+    assert in_one == ({f"{loop}_forward", f"{loop}_backward"} if len(lengths) >= threads and max(lengths) <= 512 else set())
     with torch.no_grad():
         assert torch.equal(module(x, Layout(lengths)), whole[0])
     with native.switched_off():
@@ -100,28 +107,32 @@ def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(direction, 
 
 
 @pytest.mark.parametrize("lengths", [[250, 260], [260, 250], [10, 10, 10, 500], [500, 10, 10, 10], [100, 400], [1, 2]], ids=str)
-def test_every_thread_has_sequences_to_read(lengths, loop_calls, two_threads):
-    passes(encoder("Mamba2Encoder", "forward"), tokens(lengths=lengths), lengths)
-    last = [given for name, given in loop_calls if name == "ssd_block_backward"][-1]
+@pytest.mark.parametrize("name,direction,loop", IN_ONE_LOOP)
+def test_every_thread_has_sequences_to_read(name, direction, loop, lengths, loop_calls, two_threads):
+    passes(encoder(name, direction), tokens(lengths=lengths), lengths)
+    last = [given for called, given in loop_calls if called == f"{loop}_backward"][-1]
     of_norm = next(each for each in last if isinstance(each, torch.Tensor) and each.shape == (2, 8))
     assert (of_norm.abs().sum(1) > 0).all()
 
 
 @pytest.mark.parametrize("taps,state,head", [(1, 3, 2), (2, 5, 1), (7, 16, 8), (8, 1, 4)])
-def test_sizes_of_a_block_in_one_loop_need_fit_no_vector(taps, state, head, two_threads):
+@pytest.mark.parametrize("name", ["Mamba2Encoder", "HydraEncoder"])
+def test_sizes_of_a_block_in_one_loop_need_fit_no_vector(name, taps, state, head, two_threads):
     torch.manual_seed(0)
+    taps -= int(name == "HydraEncoder" and taps % 2 == 0)  # its convolution is centred
     sizes = {"width": 22, "depth": 1, "conv_width": taps, "state_width": state, "head_width": head, "chunk": 9}
-    module = registry.Mamba2Encoder(direction="concat", **sizes).initialize().shims[0].module.double()
+    module = getattr(registry, name)(direction="concat", **sizes).initialize().shims[0].module.double()
     x = torch.randn(44, 22, dtype=torch.float64, requires_grad=True)
     whole = passes(module, x, [3, 40, 1])
     with native.switched_off():
         assert_same(whole, passes(module, x, [3, 40, 1]), 1e-7)
 
 
-def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch():
+@pytest.mark.parametrize("name", ["Mamba2Encoder", "HydraEncoder"])
+def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch(name):
     lengths = [300, 130, 5, 90]
-    exact = passes(encoder("Mamba2Encoder", "concat"), tokens(lengths=lengths), lengths)
-    module, x = encoder("Mamba2Encoder", "concat", torch.float32), tokens(torch.float32, lengths)
+    exact = passes(encoder(name, "concat"), tokens(lengths=lengths), lengths)
+    module, x = encoder(name, "concat", torch.float32), tokens(torch.float32, lengths)
     found = passes(module, x, lengths)
     with native.switched_off():
         plain = passes(module, x, lengths)

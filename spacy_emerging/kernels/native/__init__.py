@@ -120,6 +120,12 @@ def row_of_lines(like: Tensor, width: int) -> int:
     return -(-width // numbers) * numbers
 
 
+def spread_row(like: Tensor, width: int) -> int:
+    """The same, an odd number of lines: as `spread` in simd.h."""
+    numbers = LINE // like.element_size()
+    return (-(-width // numbers) | 1) * numbers
+
+
 def summed(parts: Tensor) -> Tensor:
     """(threads, ...) to (...): what each thread has found, together."""
     return parts[0] if len(parts) == 1 else parts.sum(0)

@@ -83,11 +83,13 @@ INLINE void each_group(const int64_t* begins, long sequences, long threads, long
     if (first >= 0) work(first, end);
 }
 
-// Any number of rows through panels, plus a bias if there is one.
+// Any number of rows through panels, plus a bias if there is one: in equal shares, since a few rows that are left over would read all panels
+// for themselves.
 template <class Real>
 static void all_rows(
     long rows, long columns, long depth, const Real* x, long x_row, const Real* panels, const Real* bias, Real* y, long y_row) {
-    each_block(rows, ROWS, 1, 0, [&](long first, long count) {
+    const long shares = (rows + GROUP - 1) / GROUP, share = shares ? (rows + shares - 1) / shares : 0;
+    each_block(rows, (share + STRIP - 1) / STRIP * STRIP, 1, 0, [&](long first, long count) {
         rows_by_panels<Real>(count, columns, depth, x + first * x_row, x_row, panels, bias, y + first * y_row, y_row);
     });
 }

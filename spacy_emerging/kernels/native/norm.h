@@ -59,8 +59,9 @@ static void backward(
             store(space.opened + c, open, part);
         }
         if (GATE == AFTER) {
-            Vector<Real> gate = load(z + c, part), open = sigmoid(gate);
-            store(dz + c, g * value * w * scale * open * (1 + gate * (1 - open)), part);
+            Vector<Real> gate = load(z + c, part), open = sigmoid(gate), normed = value * scale * w;
+            store(dz + c, g * normed * open * (1 + gate * (1 - open)), part);
+            if (again) store(again + c, normed * gate * open, part);
             g *= gate * open;
         }
         store(space.d_weight + c, load(space.d_weight + c, part) + g * value * scale, part);

@@ -83,13 +83,44 @@ static void product_of_transposed_lower(
     }
 }
 
+// 8 rows of so many columns to as many rows of 8.
+template <class Real>
+INLINE void turn(int columns, const Real* from, long from_row, Real* to, long to_row) {
+    for (int j = 0; j < columns; j++)
+        for (int k = 0; k < 8; k++) to[j * to_row + k] = from[k * from_row + j];
+}
+
+// The same of 8 columns, which compilers would turn number by number.
+template <class Real>
+INLINE void turn(const Real* from, long from_row, Real* to, long to_row) {
+    turn(8, from, from_row, to, to_row);
+}
+#if defined(__AVX__)
+INLINE void turn(const float* from, long from_row, float* to, long to_row) {
+    for (int j = 0; j < 8; j += 4, from += 4, to += 4 * to_row) {
+        __m256 row[4];  // and the row 4 further on, in its second half
+        for (int k = 0; k < 4; k++)
+            row[k] = _mm256_insertf128_ps(
+                _mm256_castps128_ps256(_mm_loadu_ps(from + k * from_row)), _mm_loadu_ps(from + (k + 4) * from_row), 1);
+        const __m256 low = _mm256_unpacklo_ps(row[0], row[1]), next_low = _mm256_unpacklo_ps(row[2], row[3]);
+        const __m256 high = _mm256_unpackhi_ps(row[0], row[1]), next_high = _mm256_unpackhi_ps(row[2], row[3]);
+        _mm256_storeu_ps(to, _mm256_shuffle_ps(low, next_low, 0x44));
+        _mm256_storeu_ps(to + to_row, _mm256_shuffle_ps(low, next_low, 0xee));
+        _mm256_storeu_ps(to + 2 * to_row, _mm256_shuffle_ps(high, next_high, 0x44));
+        _mm256_storeu_ps(to + 3 * to_row, _mm256_shuffle_ps(high, next_high, 0xee));
+    }
+}
+#endif
+
 // (rows, columns) with rows so far apart, to (columns, rows) with rows `to_row` apart.
 template <class Real>
 static void transpose(int rows, int columns, const Real* from, long from_row, Real* to, long to_row) {
     int i = 0;
-    for (; i + 8 <= rows; i += 8)
-        for (int j = 0; j < columns; j++)
-            for (int k = 0; k < 8; k++) to[j * to_row + i + k] = from[(i + k) * from_row + j];
+    for (; i + 8 <= rows; i += 8) {
+        int j = 0;
+        for (; j + 8 <= columns; j += 8) turn(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+        turn(columns - j, from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+    }
     for (; i < rows; i++)
         for (int j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }

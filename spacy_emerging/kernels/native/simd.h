@@ -96,6 +96,13 @@ constexpr long padded(long count) {
     return (count + LANES<Real> - 1) / LANES<Real> * LANES<Real>;
 }
 
+// The same in lines of the cache, an odd number of them. Rows of a length that powers of two divide share a few places of the nearest
+// cache, and a column of many such rows does not stay there.
+template <class Real>
+constexpr long spread(long count) {
+    return ((count * sizeof(Real) + LINE - 1) / LINE | 1) * (LINE / sizeof(Real));
+}
+
 // Those of a row's numbers from `place` on that stand at or before `last`, and zeros.
 template <class Real>
 INLINE Vector<Real> up_to(long last, long place, Vector<Real> value) {

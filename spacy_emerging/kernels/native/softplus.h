@@ -29,3 +29,25 @@ struct Softplus {
         slope = (x > V{} ? 1 + V{} : e) * (2 + e) * shared;
     }
 };
+
+// Steps of tokens, (tokens, heads), and how fast softplus rises there, unless there is no room for it. before: what softplus is taken of,
+// but for the biases, in rows so far apart.
+template <class Real>
+static void steps_of(long tokens, long heads, const Real* before, long row, const Real* bias, Real* dt, Real* slopes) {
+    using V = Vector<Real>;
+    for (long t = 0; t < tokens; t++)
+        for (long h = 0; h < heads; h++) dt[t * heads + h] = before[t * row + h] + bias[h];
+    each_vector<Real>(tokens * heads, [&](long i, auto part) {
+        const V x = load(dt + i, part);
+        const Softplus<V> step(x, exponential(x > V{} ? -x : x));
+        store(dt + i, step.value, part);
+        if (slopes) store(slopes + i, step.slope, part);
+    });
+}
+
+// The gradient before softplus is written, that of the biases added to.
+template <class Real>
+static void back_through_steps(long tokens, long heads, const Real* d_dt, const Real* slopes, Real* d_before, long row, Real* d_bias) {
+    for (long t = 0; t < tokens; t++)
+        for (long h = 0; h < heads; h++) d_bias[h] += d_before[t * row + h] = d_dt[t * heads + h] * slopes[t * heads + h];
+}

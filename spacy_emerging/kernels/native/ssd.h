@@ -86,16 +86,14 @@ static void carry(const Reader<Real>& r, const Real* to_end_b, int tokens, const
 template <class Real>
 struct Table {
     Scratch<Real> scratch;
-    Real *match, *weights, *turned, *to_end_b, *faded_c, *log_decay, *dt, *factor, *fades, *out, *state;
+    Real *match, *weights, *turned, *to_end_b, *faded_c, *log_decay, *dt, *factor, *fades, *state;
 
     explicit Table(const Problem<Real>& p)
-        : scratch(
-              padded<Real>(p.chunk) * (2 * padded<Real>(p.chunk) + 3 * p.state + p.width + 4) + p.heads * p.state * p.width) {
+        : scratch(padded<Real>(p.chunk) * (2 * padded<Real>(p.chunk) + 3 * p.state + 4) + p.heads * p.state * p.width) {
         const long Q = padded<Real>(p.chunk), N = p.state, P = p.width;
         for (Real** each : {&match, &weights}) *each = scratch.take(Q * Q);
         for (Real** each : {&turned, &to_end_b, &faded_c}) *each = scratch.take(Q * N);
         for (Real** each : {&log_decay, &dt, &factor, &fades}) *each = scratch.take(Q);
-        out = scratch.take(Q * P);
         state = scratch.take(p.heads * N * P);
     }
 };
@@ -117,9 +115,10 @@ struct Output {
     long row, add;
 };
 
-// A chunk's tokens by each other, of one head: fills `out`.
+// A chunk's tokens by each other, of one head: writes the first `given` rows of y, or adds to them.
 template <class Real>
-static void within(const Problem<Real>& p, Table<Real>& d, int tokens, long head, const Real* x, long row) {
+static void within(
+    const Problem<Real>& p, Table<Real>& d, int tokens, long head, const Real* x, long row, int given, Real* y, long y_row, bool add) {
     const long Q = padded<Real>(p.chunk);
     decay_matrix(tokens, d.log_decay, d.weights, Q);
     for (int i = 0; i < tokens; i++) {
@@ -128,7 +127,10 @@ static void within(const Problem<Real>& p, Table<Real>& d, int tokens, long head
             store(w + j, load(w + j, Whole{}) * load(m + j, Whole{}) * load(d.dt + j, Whole{}), Whole{});
         if (p.skip) w[i] += p.skip[head];
     }
-    product_of_lower<false>(tokens, p.width, d.weights, Q, x, row, d.out, p.width);
+    if (add)
+        product_of_lower<true>(given, p.width, d.weights, Q, x, row, y, y_row);
+    else
+        product_of_lower<false>(given, p.width, d.weights, Q, x, row, y, y_row);
 }
 
 template <class Real>
@@ -149,14 +151,16 @@ static void forward(const Problem<Real>& p, Table<Real>& d, long unit, const Sta
         fetch(c, row, tokens, N);
         transpose(tokens, N, b, row, d.turned, Q);
         product_to_lower<false>(tokens, N, c, row, d.turned, Q, d.match, Q);
+        const long y_row = r.step * output.row, left = r.length - from - p.shift;
+        const int given = (int)(left < tokens ? left : tokens);  // what is read last has no one to be given to
         for (long head = r.first_head; head < r.last_head; head++) {
-            Real* own = d.state + head * N * P;
+            Real *own = d.state + head * N * P, *y = output.y + r.at(from + p.shift) * output.row + head * P;
             decays(r, from, tokens, head, d.log_decay, d.dt);
-            within(p, d, tokens, head, x + head * P, row);
+            within(p, d, tokens, head, x + head * P, row, given, y, y_row, output.add != 0);
             if (chunk || states.start) {
                 exponentials(tokens, d.log_decay, Real(0), Real(1), d.fades);
                 scaled(tokens, N, c, row, d.fades, d.faded_c);
-                product<true>(tokens, P, N, d.faded_c, N, 1, own, P, d.out, P);
+                product<true>(given, P, N, d.faded_c, N, 1, own, P, y, y_row);
             }
             if (states.before && chunk)
                 memcpy(states.before + ((states.begins[unit / p.groups] + chunk) * p.heads + head) * N * P, own, N * P * sizeof(Real));
@@ -166,13 +170,6 @@ static void forward(const Problem<Real>& p, Table<Real>& d, long unit, const Sta
                 scaled(tokens, N, b, row, d.factor, d.to_end_b);
                 carry(r, d.to_end_b, tokens, x + head * P, row, power_of_e(d.log_decay[tokens - 1]), own);
                 if (states.end && chunk + 1 == chunks) memcpy(states.end + of_sequence + head * N * P, own, N * P * sizeof(Real));
-            }
-            for (int i = 0; i < tokens && from + i + p.shift < r.length; i++) {
-                Real* to = output.y + r.at(from + i + p.shift) * output.row + head * P;
-                each_vector<Real>(P, [&](long j, auto part) {
-                    Vector<Real> value = load(d.out + i * P + j, part);
-                    store(to + j, output.add ? load(to + j, part) + value : value, part);
-                });
             }
         }
     }

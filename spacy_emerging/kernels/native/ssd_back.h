@@ -16,26 +16,34 @@ struct Gradients {
 template <class Real>
 struct Desk {
     Scratch<Real> scratch;
-    Real *match, *decay, *weights, *d_weights, *d_match, *turned, *x_turned, *d_y, *d_x, *d_b, *d_c, *factored, *read, *state_turned;
+    Real *match, *decay, *weights, *d_weights, *d_match, *turned, *x_turned, *d_y, *d_b, *d_c, *factored, *read, *state_turned;
     Real *log_decay, *dt, *fades, *to_end, *d_log, *d_dt, *d_state;
 
     explicit Desk(const Problem<Real>& p)
         : scratch(
-              padded<Real>(p.chunk) * (5 * padded<Real>(p.chunk) + 5 * p.state + 3 * p.width + 6) +
+              padded<Real>(p.chunk) * (5 * padded<Real>(p.chunk) + 5 * p.state + 2 * p.width + 6) +
               p.state * p.width * (p.heads + 1)) {
         const long Q = padded<Real>(p.chunk), N = p.state, P = p.width;
         for (Real** each : {&match, &decay, &weights, &d_weights, &d_match}) *each = scratch.take(Q * Q);
         for (Real** each : {&turned, &d_b, &d_c, &factored, &read}) *each = scratch.take(Q * N);
-        for (Real** each : {&x_turned, &d_y, &d_x}) *each = scratch.take(Q * P);
+        for (Real** each : {&x_turned, &d_y}) *each = scratch.take(Q * P);
         for (Real** each : {&log_decay, &dt, &fades, &to_end, &d_log, &d_dt}) *each = scratch.take(Q);
         state_turned = scratch.take(N * P);
         d_state = scratch.take(p.heads * N * P);
     }
 };
 
-// Through the tokens of one chunk: fills d_x, adds to d_match, d_log and d_dt; gives the gradient of the skip.
+// The gradient of a chunk's x, of one head, in rows so far apart: written first, or added to.
 template <class Real>
-static Real back_within(const Problem<Real>& p, Desk<Real>& d, int tokens, long head, const Real* x, long row) {
+struct Target {
+    Real* dx;
+    long row, add;
+};
+
+// Through the tokens of one chunk: writes dx, or adds to it, adds to d_match, d_log and d_dt; gives the gradient of the skip.
+template <class Real>
+static Real back_within(
+    const Problem<Real>& p, Desk<Real>& d, int tokens, long head, const Real* x, long row, const Target<Real>& target) {
     const long Q = padded<Real>(p.chunk), P = p.width;
     decay_matrix(tokens, d.log_decay, d.decay, Q);
     transpose(tokens, P, x, row, d.x_turned, Q);
@@ -58,7 +66,10 @@ static Real back_within(const Problem<Real>& p, Desk<Real>& d, int tokens, long 
         d.d_log[i] += sum_of<Real>(total);
         if (p.skip) w[i] += p.skip[head];
     }
-    product_of_transposed_lower<false>(tokens, P, d.weights, Q, d.d_y, P, d.d_x, P);
+    if (target.add)
+        product_of_transposed_lower<true>(tokens, P, d.weights, Q, d.d_y, P, target.dx, target.row);
+    else
+        product_of_transposed_lower<false>(tokens, P, d.weights, Q, d.d_y, P, target.dx, target.row);
     return d_skip;
 }
 
@@ -75,10 +86,11 @@ static void through_entering(const Problem<Real>& p, Desk<Real>& d, int tokens, 
     }
 }
 
-// Through the state that leaves the chunk, whose gradient is d_leaving: adds to d_x, d_b, d_log and d_dt.
+// Through the state that leaves the chunk, whose gradient is d_leaving: adds to dx, d_b, d_log and d_dt.
 template <class Real>
 static void through_leaving(
-    const Problem<Real>& p, Desk<Real>& d, int tokens, const Real* x, const Real* b, long row, Real* d_leaving, const Real* entering) {
+    const Problem<Real>& p, Desk<Real>& d, int tokens, const Real* x, const Real* b, long row, Real* d_leaving, const Real* entering,
+    const Target<Real>& target) {
     const long N = p.state, P = p.width;
     const Real end = d.log_decay[tokens - 1];
     exponentials(tokens, d.log_decay, end, Real(-1), d.to_end);
@@ -96,7 +108,7 @@ static void through_leaving(
     }
     d.d_log[tokens - 1] += d_end;
     scaled(tokens, N, b, row, d.fades, d.factored);
-    product<true>(tokens, P, N, d.factored, N, 1, d_leaving, P, d.d_x, P);
+    product<true>(tokens, P, N, d.factored, N, 1, d_leaving, P, target.dx, target.row);
 }
 
 // What a backward pass is given. states: those before chunks, from the forward pass. grad: of y, (T, H P).
@@ -119,22 +131,16 @@ static void gradients_of_outputs(const Reader<Real>& r, const Given<Real>& given
     }
 }
 
-// Writes what was found for a chunk's tokens, of one head.
+// Writes what was found for the steps of a chunk's tokens, of one head.
 template <class Real>
 static void give(const Reader<Real>& r, const Desk<Real>& d, const Gradients<Real>& g, long from, int tokens, long head) {
     const auto& p = r.p;
-    const long P = p.width;
     Real later = 0, of_rate = 0;
     for (int i = tokens - 1; i >= 0; i--) {
         later += d.d_log[i];
         const long token = r.at(from + i);
         g.ddt[token * p.heads + head] = d.d_dt[i] + later * p.a[head];
         of_rate += later * d.dt[i];
-        Real* to = g.dx + token * g.row + head * P;
-        each_vector<Real>(P, [&](long j, auto part) {
-            Vector<Real> value = load(d.d_x + i * P + j, part);
-            store(to + j, g.add ? load(to + j, part) + value : value, part);
-        });
     }
     g.da[r.sequence * p.heads + head] += of_rate;
 }
@@ -160,12 +166,13 @@ static void backward(const Problem<Real>& p, Desk<Real>& d, long unit, const Giv
             const Real* x_head = x + head * P;
             const Real* entering = chunk ? given.states + ((given.state_begins[s] + chunk) * p.heads + head) * N * P : nullptr;
             Real* d_state = d.d_state + head * N * P;
+            const Target<Real> target{g.dx + r.at(from) * g.row + head * P, r.step * g.row, g.add};
             gradients_of_outputs(r, given, d, from, tokens, head);
             memset(d.d_log, 0, tokens * sizeof(Real));
             memset(d.d_dt, 0, tokens * sizeof(Real));
             decays(r, from, tokens, head, d.log_decay, d.dt);
-            g.dskip[s * p.heads + head] += back_within(p, d, tokens, head, x_head, row);
-            if (chunk + 1 < chunks) through_leaving(p, d, tokens, x_head, b, row, d_state, entering);
+            g.dskip[s * p.heads + head] += back_within(p, d, tokens, head, x_head, row, target);
+            if (chunk + 1 < chunks) through_leaving(p, d, tokens, x_head, b, row, d_state, entering, target);
             if (chunk) {
                 exponentials(tokens, d.log_decay, Real(0), Real(1), d.fades);
                 through_entering(p, d, tokens, c, row, entering);

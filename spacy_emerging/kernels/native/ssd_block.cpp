@@ -31,21 +31,6 @@ struct Block {
     }
 };
 
-// Steps of a group's tokens, (tokens, H), and how fast softplus rises there, unless there is no room for it.
-template <class Real>
-static void steps_of(const Block<Real>& b, long tokens, const Real* projected, Real* dt, Real* slopes) {
-    using V = Vector<Real>;
-    const long heads = b.heads();
-    for (long t = 0; t < tokens; t++)
-        for (long h = 0; h < heads; h++) dt[t * heads + h] = projected[t * b.mixer.row + b.steps() + h] + b.step_bias[h];
-    each_vector<Real>(tokens * heads, [&](long i, auto part) {
-        const V x = load(dt + i, part);
-        const Softplus<V> step(x, exponential(x > V{} ? -x : x));
-        store(dt + i, step.value, part);
-        if (slopes) store(slopes + i, step.slope, part);
-    });
-}
-
 // What the backward pass needs; none of these where there will not be one, but for room for scales (T).
 template <class Real>
 struct Kept {
@@ -78,7 +63,7 @@ static void all_forward(
                 Real* y = (kept.y ? kept.y + begin * inner : y_here) - begin * inner;
                 b.x.normed(begin, tokens, normed, scales, epsilon);
                 all_rows<Real>(tokens, b.columns(), width, normed, width, in, nullptr, projected, row);
-                steps_of<Real>(b, tokens, projected, dt, nullptr);
+                steps_of<Real>(tokens, b.heads(), projected + b.steps(), row, b.step_bias, dt, nullptr);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
                 for (long s = first; s < end; s++)
                     mix_sequence(mixer, table, s, states, y, mixed - begin * inner, kept.mixer_scales, convolved, epsilon);
@@ -131,15 +116,13 @@ static void all_backward(
                 const Real* projected = kept.projected + begin * row;
                 b.x.take(begin, tokens, grad, grad_row, d_added);
                 all_rows<Real>(tokens, inner, width, d_added, width, out, nullptr, d_mixed, inner);
-                steps_of(b, tokens, projected, dt, slopes);
+                steps_of(tokens, heads, projected + b.steps(), row, b.step_bias, dt, slopes);
                 const Mixer<Real> mixer = b.mixer_of(begin, projected, dt);
                 MixerGradients<Real> here = of_mixer;
                 here.projected = d_projected - begin * row, here.normed = mixed - begin * inner, here.dt = d_dt - begin * heads;
                 for (long s = first; s < end; s++)
                     back_through_sequence(mixer, desk, s, states, kept.y, kept.mixer_scales, d_mixed - begin * inner, here);
-                for (long t = 0; t < tokens; t++)
-                    for (long h = 0; h < heads; h++)
-                        d_step_bias[h] += d_projected[t * row + b.steps() + h] = d_dt[t * heads + h] * slopes[t * heads + h];
+                back_through_steps(tokens, heads, d_dt, slopes, d_projected + b.steps(), row, d_step_bias);
                 add_all(outer, tokens, width, inner, d_added, mixed, inner, d_out);
                 b.x.normed(begin, tokens, normed, scales, epsilon);
                 add_all(outer, tokens, width, b.columns(), normed, d_projected, row, d_in);
