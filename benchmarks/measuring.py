@@ -1,4 +1,4 @@
-"""How it is measured: time in turns, memory in a process of its own.
+"""How it is measured: the time of a pass, and memory in a process of its own.
 
     python benchmarks/measuring.py KEY WIDTH DEPTH LENGTH THREADS
 
@@ -7,21 +7,21 @@ prints the peak memory of one forward and backward pass in bytes per word.
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy
 import torch
-from subjects import MAMBA2, Subject, build
+from numpy.typing import NDArray
+from subjects import MAMBA2, Subject, batch, build
 from torch import Tensor
-
-WORDS = 1600
-"""Words of a batch; one sequence where that is longer."""
 
 FORWARD, BOTH = "forward", "forward+backward"
 CHUNKS = (4, 8, 16, 25, 32, 50, 64, 128)
@@ -36,14 +36,21 @@ LOOPED = 100
 SHORT = 1.0
 """Seconds on the wall up to which a pass is run once more before it is timed."""
 
+KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""With these in its environment, glibc hands back to the system arrays of 32 MB or more, and what is free at the end beyond 64 MB.
+
+By itself it begins with 128 kB for both, and goes up to these bounds as it sees larger arrays come and go.
+"""
+
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-class Seconds(NamedTuple):
-    """Duration of a pass by the clock on the wall, and in processor time of this process."""
+class Pass(NamedTuple):
+    """Seconds of a pass by the clock on the wall, and in processor time of its process; and how many pages of memory it was given anew."""
 
     wall: float
     process: float
+    page_faults: int
 
 
 class Case:
@@ -52,46 +59,53 @@ class Case:
     def __init__(self, subject: Subject, width: int, length: int) -> None:
         draw = torch.Generator().manual_seed(1)
         self.subject = subject
-        self.x = torch.randn(max(1, WORDS // length), length, width, generator=draw).requires_grad_()
-        self.output = subject.forward(self.x)
-        self.gradient = torch.randn(self.output.shape, generator=draw)
+        self.x = torch.randn(batch(length), length, width, generator=draw).requires_grad_()
+        self.gradient = torch.randn(subject.forward(self.x).shape, generator=draw)
         self.latest = {FORWARD: 0.0, BOTH: self.run(BOTH).wall}
 
     @property
     def words(self) -> int:
         return self.x.shape[0] * self.x.shape[1]
 
-    def run(self, passes: str) -> Seconds:
-        """Times one pass, or both."""
+    def output(self) -> NDArray[numpy.float32]:
+        """What the subject makes of the input."""
+        found: NDArray[numpy.float32] = self.subject.forward(self.x).numpy()
+        return found
+
+    def run(self, passes: str) -> Pass:
+        """Measures one pass, or both."""
+        before = page_faults()
         wall, process = time.perf_counter(), time.process_time()
         if passes == FORWARD:
             self.subject.forward(self.x)
         else:
             self.subject.backward(self.x, self.gradient)
-        seconds = Seconds(time.perf_counter() - wall, time.process_time() - process)
+        seconds = time.perf_counter() - wall, time.process_time() - process
+        found = Pass(*seconds, page_faults() - before)
         self.subject.forget(self.x)
-        return seconds
+        return found
 
-    def run_warm(self, passes: str) -> Seconds:
-        """Times a pass right after the same one, as a training or a prediction makes it again and again: caches and memory hold its own.
+    def run_warm(self, passes: str) -> Pass:
+        """Measures a pass right after the same one, as a training or a prediction makes it again and again: caches and memory hold its own.
 
         A long one fills them by itself.
         """
         if self.latest[passes] < SHORT:
             self.run(passes)
-        seconds = self.run(passes)
-        self.latest[passes] = seconds.wall
-        return seconds
+        found = self.run(passes)
+        self.latest[passes] = found.wall
+        return found
 
 
-def in_turns(cases: Mapping[str, Case], repeats: int) -> dict[str, dict[str, list[Seconds]]]:
-    """Every case once in each turn, so that what slows the machine down for a while slows all of them: {key: {passes: seconds}}."""
-    found: dict[str, dict[str, list[Seconds]]] = {key: {FORWARD: [], BOTH: []} for key in cases}
-    for _ in range(repeats):
-        for passes in (FORWARD, BOTH):
-            for key, case in cases.items():
-                found[key][passes].append(case.run_warm(passes))
-    return found
+def page_faults() -> int:
+    """Pages that the system has given this process so far, without a disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def environment(keep_memory: bool) -> dict[str, str]:
+    """Of a process that measures: the C library keeps memory if it shall, and else does as it does by itself."""
+    own = {name: value for name, value in os.environ.items() if name not in KEEPING}
+    return own | KEEPING if keep_memory else own
 
 
 def best_chunk(width: int, depth: int, length: int) -> int:
@@ -124,12 +138,13 @@ def best_scan(width: int, depth: int, length: int) -> str | None:
     return min(scans, key=seconds) if len(scans) > 1 else next(iter(scans), None)
 
 
-def peak_bytes_per_word(key: str, width: int, depth: int, length: int, threads: int) -> float | None:
+def peak_bytes_per_word(key: str, width: int, depth: int, length: int, threads: int, keep_memory: bool) -> float | None:
     """Peak memory of both passes above what there was before, weights included; None where the system does not tell."""
     if not CLEAR.exists():
         return None
     command = [sys.executable, __file__, key, *map(str, (width, depth, length, threads))]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(keep_memory))
+    return float(ended.stdout.split()[-1])
 
 
 def status(field: str) -> int:
@@ -142,7 +157,7 @@ def status(field: str) -> int:
 def _peak(key: str, width: int, depth: int, length: int, threads: int) -> float:
     torch.set_num_threads(threads)
     subject = build(key, width, depth, length)
-    x: Tensor = torch.randn(max(1, WORDS // length), length, width).requires_grad_()
+    x: Tensor = torch.randn(batch(length), length, width).requires_grad_()
     # First calls load libraries, whose memory is not that of the pass.
     short = x[:1, : min(length, 8)].detach().requires_grad_()
     subject.call(short).sum().backward()

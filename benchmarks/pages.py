@@ -11,12 +11,21 @@ import torch
 
 from spacy_emerging.corpus.files import replacing
 
+KEPT = "the C library keeps memory"
+"""In the heading of tables measured with --keep-memory."""
+
 
 def circumstances() -> str:
     """When, where and with what a table was measured, in a sentence."""
     machine = f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()})"
     threads = torch.get_num_threads()
     return f"Measured on {date.today().isoformat()}: {machine}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}."
+
+
+def markers(name: str, threads: int, keep_memory: bool) -> tuple[str, str]:
+    """Of the tables of a script for so many threads, and for a C library that keeps memory or one that does not."""
+    parts = [name, *[f"{threads} threads"] * (threads > 1), *["memory kept"] * keep_memory]
+    return f"<!-- {', '.join(parts)}: begin -->", f"<!-- {', '.join(parts)}: end -->"
 
 
 def put(page: Path, tables: str, begin: str, end: str) -> None:

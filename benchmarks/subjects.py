@@ -1,6 +1,7 @@
 """What is measured: our encoders and their peers, each under a key from which any process can build it.
 
 encoder/<Name>/<direction>   a registered encoder of this package
+products/<Name>/<direction>  the products of the linear layers of such an encoder alone
 lstm/<units>                 torch's bidirectional nn.LSTM with so many units per direction
 xlstm                        NX-AI's xLSTMBlockStack with the blocks of XLSTMEncoder, direction "forward"
 transformers/<chunk>         the Mamba-2 blocks of transformers with those of Mamba2Encoder, direction "forward"
@@ -18,10 +19,13 @@ from torch import Tensor, nn
 
 from spacy_emerging import registry
 from spacy_emerging.bridge.layout import Layout
+from spacy_emerging.kernels.linear import linear
 
 ENCODERS = sorted(name.split(".")[1] for name in registry.ARCHITECTURES if name.endswith("Encoder.v1"))
 XLSTM, MAMBA2, MAMBA = "encoder/XLSTMEncoder/forward", "encoder/Mamba2Encoder/forward", "encoder/MambaEncoder/forward"
 SEED = 0
+WORDS = 1600
+"""Words of a batch; one sequence where that is longer."""
 
 
 class Subject:
@@ -52,12 +56,47 @@ class Subject:
         x.grad = None
 
 
+class Products(Subject):
+    """The products of all linear layers of a module alone, three for each: the result, and the gradients of input and weight.
+
+    Each layer has an input and a gradient of its own, drawn once; those of a pass are not looked at.
+    """
+
+    def __init__(self, module: nn.Module, words: int) -> None:
+        self.layers = [each for each in module.modules() if isinstance(each, nn.Linear)]
+        self.inputs = [torch.randn(words, layer.in_features, requires_grad=True) for layer in self.layers]
+        self.gradients = [torch.randn(words, layer.out_features) for layer in self.layers]
+        super().__init__(nn.ModuleList(self.layers), self._first_products)
+
+    def _first_products(self, x: Tensor) -> Tensor:
+        for own, layer in zip(self.inputs, self.layers, strict=True):
+            linear(own, layer.weight)
+        return x
+
+    def backward(self, x: Tensor, gradient: Tensor) -> None:
+        """All three products of a layer, then those of the next."""
+        for own, layer, drawn in zip(self.inputs, self.layers, self.gradients, strict=True):
+            linear(own, layer.weight).backward(drawn)
+
+    def forget(self, x: Tensor) -> None:
+        """Drops the gradients of weights and inputs."""
+        super().forget(x)
+        for own in self.inputs:
+            own.grad = None
+
+
+def batch(length: int) -> int:
+    """Sequences of a batch."""
+    return max(1, WORDS // length)
+
+
 def build(key: str, width: int, depth: int, length: int) -> Subject:
     """The subject under a key, weights drawn under one seed. Raises ImportError where a peer is not installed."""
     torch.manual_seed(SEED)
     kind, _, rest = key.partition("/")
-    if kind == "encoder":
-        return _encoder(*rest.split("/"), width=width, depth=depth)
+    if kind in ("encoder", "products"):
+        encoder = _encoder(*rest.split("/"), width=width, depth=depth)
+        return encoder if kind == "encoder" else Products(encoder.module, batch(length) * length)
     if kind == "lstm":
         lstm = nn.LSTM(width, int(rest), depth, batch_first=True, bidirectional=True)
         return Subject(lstm, lambda x: lstm(x)[0])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from measuring import BOTH, FORWARD
+from pages import KEPT
 
 PASSES = (FORWARD, BOTH)
 TITLES = {
@@ -52,6 +53,10 @@ class Run:
             return self.rows[name, length]["peak_bytes_per_word"]
         return 1 / statistics.median(self.speeds(name, length, BOTH))
 
+    def page_faults(self, name: str, length: int) -> str:
+        """Of both passes, median over the turns."""
+        return f"{statistics.median(self.rows[name, length]['page_faults'][BOTH]):,.0f}"
+
     def load(self) -> float:
         """How much longer passes took by the clock on the wall than in processor time; 1 where the machine is idle, one thread."""
         seconds = [each for row in self.results["rows"] for found in row["seconds"].values() for each in found]
@@ -72,10 +77,11 @@ def _conditions(run: Run) -> str:
     results = run.results
     machine, threads = results["machine"], results["threads"]
     versions = ", ".join(f"{name} {found}" for name, found in results["versions"].items() if found)
+    kept = f"{KEPT}, " if results.get("keep_memory") else ""  # results of earlier versions do not say
     clock = "processor time" if results["clock"] == "process" else "time on the wall"
     sentences = [
         f"Measured on {results['date']}: {machine['cores']} cores ({machine['architecture']}, {machine['system']}), "
-        f"{threads} thread{'s' if threads > 1 else ''}, {versions}.",
+        f"{threads} thread{'s' if threads > 1 else ''}, {kept}{versions}.",
         f"Width {results['width']}, depth {results['depth']}, float32.",
         f"Speeds and ratios by {clock}; time on the wall was {run.load():.2f} times the processor time.",
         f"Ratios are medians of {results['repeats']} turns, with the least and the most.",
@@ -109,6 +115,9 @@ def _sections(run: Run) -> Iterable[tuple[str, list[list[str]]]]:
         rows = [["", *lengths]]
         rows += [[title(n), *(f"{run.rows[n, x]['peak_bytes_per_word'] / 1e3:,.0f}" for x in run.lengths)] for n in shown]
         yield f"Peak memory in kB per word, {BOTH}", rows
+    if all("page_faults" in row for row in run.results["rows"]):  # not in results of earlier versions
+        rows = [["", *lengths], *([title(name), *(run.page_faults(name, length) for length in run.lengths)] for name in run.names)]
+        yield f"Page faults per pass, {BOTH}", rows
     longer = [length for length in run.lengths if length > LINEAR_FROM]
     if longer and LINEAR_FROM in run.lengths:
         quantities = ("time", "memory") if known else ("time",)
@@ -128,6 +137,8 @@ def _ratios(run: Run, ours: str, peer: str, passes: str) -> list[str]:
 
 def title(name: str) -> str:
     """A subject's name in the tables."""
+    if name.startswith(LIKE):
+        return f"`nn.LSTM` like `{name.removeprefix(LIKE)}`"
     if not name.startswith("encoder/"):
         return TITLES[name]
     _, encoder, direction = name.split("/")

@@ -37,10 +37,11 @@ def test_training_step() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder,threads", [("Mamba2Encoder", "1"), ("XLSTMEncoder", "2")])
-def test_products(encoder: str, threads: str) -> None:
-    lines = printed("products.py", "--encoders", encoder, "--lengths", "25", "--turns", "1", "--threads", threads).splitlines()
+@pytest.mark.parametrize("encoder,threads,kept", [("Mamba2Encoder", "1", []), ("XLSTMEncoder", "2", ["--keep-memory"])])
+def test_products(encoder: str, threads: str, kept: list[str]) -> None:
+    lines = printed("products.py", "--encoders", encoder, "--lengths", "25", "--turns", "1", "--threads", threads, *kept).splitlines()
     assert lines[0].startswith("Measured on ") and f", {threads} thread" in lines[0] and lines[-1].startswith(f"| `{encoder}` | 25 |")
+    assert ("the C library keeps memory" in lines[0]) == bool(kept)
 
 
 @needs_loops
