@@ -5,8 +5,9 @@ import torch
 
 from spacy_emerging import registry
 from spacy_emerging.bridge.layout import Layout
-from spacy_emerging.encoders import hydra, mamba_layers
+from spacy_emerging.encoders import hydra, mamba_layers, minimal
 from spacy_emerging.kernels import linear_loops, looped_mixer, native
+from spacy_emerging.kernels.dropout import Dropout
 from spacy_emerging.kernels.quantized import QuantizedLinear
 
 pytestmark = [pytest.mark.skipif(not native.available(), reason="no compiled loops here"), pytest.mark.usefixtures("loops_of_any_size")]
@@ -18,6 +19,10 @@ ENCODERS = [
     ("Mamba2Encoder", "forward"),
     ("Mamba2Encoder", "concat"),
     ("HydraEncoder", "concat"),
+    ("MinGRUEncoder", "concat"),
+    ("MinLSTMEncoder", "forward"),
+    ("MinLSTMEncoder", "concat"),
+    ("MinLSTMEncoder", "alternate"),
 ]
 
 
@@ -31,7 +36,7 @@ def blocks(monkeypatch):
         taken.append(found is not None)
         return found
 
-    for place in (hydra, mamba_layers):
+    for place in (hydra, mamba_layers, minimal):
         monkeypatch.setattr(place, "looped_block", noted)
     return taken
 
@@ -84,6 +89,8 @@ IN_ONE_LOOP = [
     ("Mamba2Encoder", "forward", "ssd_block"),
     ("Mamba2Encoder", "concat", "ssd_block"),
     ("HydraEncoder", "concat", "quasiseparable_block"),
+    ("MinLSTMEncoder", "concat", "minimal_block"),
+    ("MinGRUEncoder", "alternate", "minimal_block"),
 ]
 """Encoders whose block is one loop, and its name."""
 
@@ -111,7 +118,7 @@ def test_groups_of_sequences_in_one_loop_are_the_same_as_plain_torch(name, direc
 def test_every_thread_has_sequences_to_read(name, direction, loop, lengths, loop_calls, two_threads):
     passes(encoder(name, direction), tokens(lengths=lengths), lengths)
     last = [given for called, given in loop_calls if called == f"{loop}_backward"][-1]
-    of_norm = next(each for each in last if isinstance(each, torch.Tensor) and each.shape == (2, 8))
+    of_norm = next(each for each in last if isinstance(each, torch.Tensor) and each.shape == (2, last[0].shape[1]))
     assert (of_norm.abs().sum(1) > 0).all()
 
 
@@ -128,7 +135,19 @@ def test_sizes_of_a_block_in_one_loop_need_fit_no_vector(name, taps, state, head
         assert_same(whole, passes(module, x, [3, 40, 1]), 1e-7)
 
 
-@pytest.mark.parametrize("name", ["Mamba2Encoder", "HydraEncoder"])
+@pytest.mark.parametrize("sizes", [{"conv_width": 1, "expand": 0.1}, {"conv_width": 8, "expand": 1.7}], ids=str)
+@pytest.mark.parametrize("name", ["MinGRUEncoder", "MinLSTMEncoder"])
+def test_sizes_of_a_minimal_block_in_one_loop_need_fit_no_vector(name, sizes, loop_calls, two_threads):
+    torch.manual_seed(0)
+    module = getattr(registry, name)(width=22, depth=1, direction="concat", feed_forward=1.3, **sizes).initialize().shims[0].module.double()
+    x = torch.randn(44, 22, dtype=torch.float64, requires_grad=True)
+    whole = passes(module, x, [3, 40, 1])
+    assert "minimal_block_backward" in {called for called, _ in loop_calls}
+    with native.switched_off():
+        assert_same(whole, passes(module, x, [3, 40, 1]), 1e-7)
+
+
+@pytest.mark.parametrize("name", ["Mamba2Encoder", "HydraEncoder", "MinLSTMEncoder"])
 def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch(name):
     lengths = [300, 130, 5, 90]
     exact = passes(encoder(name, "concat"), tokens(lengths=lengths), lengths)
@@ -144,13 +163,15 @@ def test_in_float32_a_block_in_one_loop_is_as_exact_as_plain_torch(name):
 def test_what_is_dropped_leaves_the_residual_stream_alone(name, direction, blocks):
     """Without dropout the residual is added within the loops; with it, after them: all that a block adds is dropped here."""
     module, x = encoder(name, direction), tokens()
-    for layer in module.layers:
-        layer.dropout.p = 1.0
+    for each in module.modules():
+        if isinstance(each, Dropout):
+            each.p = 1.0
     y = module(x, Layout(LENGTHS))
     assert blocks and all(blocks)
     expected = x
     for layer in module.layers:
-        expected = layer.down(expected) if hasattr(layer, "down") else expected
+        mapped = getattr(layer, "down", getattr(layer, "enter", None))
+        expected = mapped(expected) if mapped else expected
     torch.testing.assert_close(y, module.norm(expected))
     torch.testing.assert_close(*(torch.autograd.grad(each.sum(), x)[0] for each in (y, module.norm(expected))))
 
@@ -186,8 +207,9 @@ def test_batches_that_wait_for_their_backward_pass_do_not_mix(name, direction):
 def test_quantised_weights_are_multiplied_as_such(name, direction, blocks):
     module = encoder(name, direction, torch.float32)
     for layer in list(module.modules()):
-        if hasattr(layer, "out_proj"):
-            layer.out_proj = QuantizedLinear(layer.out_proj)
+        for out in ("out_proj", "out"):
+            if hasattr(layer, out):
+                setattr(layer, out, QuantizedLinear(getattr(layer, out)))
     with torch.no_grad():
         module(tokens(torch.float32), Layout(LENGTHS))
     assert not blocks
