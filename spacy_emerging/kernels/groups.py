@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from . import native
+from .looped_mixer import Kept, LoopedMixer, Side
 from .ssd_loops import enough_sequences, longest
 
 GROUP = 128
@@ -36,3 +40,28 @@ def memory_of_groups(x: Tensor, begins: Tensor, per_token: int, *weights: Tensor
     room = (most * per_token // SLACK + 2) * SLACK
     panels = sum(weight.numel() + PANEL * max(weight.shape) for weight in weights)
     return native.workspace("block", x, torch.get_num_threads() * room + panels), most, room
+
+
+class GroupedMixer(LoopedMixer):
+    """A mixer whose whole block is one loop where groups are worth it; elsewhere its parts are taken, one after the other."""
+
+    kept_by_block: ClassVar[int]
+    """Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
+
+    @abstractmethod
+    def block_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """`side_forward` by the one loop."""
+
+    @abstractmethod
+    def block_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """`side_backward` by the one loop."""
+
+    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See LoopedBlock."""
+        whole = worth_groups(begins, side.in_weight, side.out_weight)
+        return (self.block_forward if whole else super().side_forward)(x, side, begins, wanted, into)
+
+    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See LoopedBlock."""
+        whole = len(kept) == self.kept_by_block
+        return (self.block_backward if whole else super().side_backward)(x, side, begins, kept, grad, into)

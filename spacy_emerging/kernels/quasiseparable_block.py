@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from .quasiseparable_mixer import Parameters
 
 OF_BLOCK = 6
-"""Arrays that a forward pass of a whole block keeps: fewer than that of its parts."""
+"""Arrays that a forward pass keeps."""
 
 
 def block_forward(x: Tensor, side: Side, given: Parameters, begins: Tensor, sizes: SSDSizes, wanted: bool, into: Tensor) -> Kept:
-    """`LoopedMixer.side_forward` of a QuasiseparableMixer."""
+    """`GroupedMixer.block_forward` of a QuasiseparableMixer."""
     chunk, state_begins, chunks = chunks_of(begins, sizes.chunk)
     projected = native.in_lines(None, x, len(x), len(side.in_weight)) if wanted else None
     diagonal, y = (x.new_empty(len(x), columns) if wanted else None for columns in (sizes.heads, sizes.inner))
@@ -41,7 +41,7 @@ def block_forward(x: Tensor, side: Side, given: Parameters, begins: Tensor, size
 def block_backward(
     x: Tensor, side: Side, given: Parameters, begins: Tensor, sizes: SSDSizes, kept: Kept, grad: Tensor, into: Tensor
 ) -> tuple[Tensor, ...]:
-    """`LoopedMixer.side_backward` of a QuasiseparableMixer."""
+    """`GroupedMixer.block_backward` of a QuasiseparableMixer."""
     chunk, state_begins, chunks = chunks_of(begins, sizes.chunk)
     rate, *kept_by_loop = kept
     threads, (channels, taps), (columns, width) = torch.get_num_threads(), given.conv_weight.shape, side.in_weight.shape

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward
-from .groups import worth_groups
-from .looped_mixer import Kept, LoopedMixer, Side
+from .groups import GroupedMixer
+from .looped_mixer import Kept, Side
 from .norm import EPSILON, GATE_AFTER, norm_backward, norm_forward
 from .quasiseparable_block import OF_BLOCK, block_backward, block_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
@@ -40,8 +40,10 @@ class Parameters(NamedTuple):
 
 
 @dataclass(frozen=True)
-class QuasiseparableMixer(LoopedMixer):
+class QuasiseparableMixer(GroupedMixer):
     """What is projected is z, x, B and C of either side, and dt of either side, (T, 2 inner + 4 N + 2 H)."""
+
+    kept_by_block = OF_BLOCK
 
     sizes: SSDSizes
 
@@ -69,16 +71,12 @@ class QuasiseparableMixer(LoopedMixer):
         by_bias = grad_steps.sum(0).view(2, -1).sum(0)
         return gradients._replace(step_bias=by_bias, log_rate=gradients.log_rate * rate)
 
-    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
-        """See LoopedMixer."""
-        if not worth_groups(begins, side.in_weight, side.out_weight):
-            return super().side_forward(x, side, begins, wanted, into)
+    def block_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See GroupedMixer."""
         return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
 
-    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
-        """See LoopedMixer."""
-        if len(kept) != OF_BLOCK:
-            return super().side_backward(x, side, begins, kept, grad, into)
+    def block_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See GroupedMixer."""
         return block_backward(x, side, Parameters(*side.parameters), begins, self.sizes, kept, grad, into)
 
 

@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from . import native
 from .convolution import convolution_backward, convolution_forward, convolution_segment_by_loops, mixer_usable
-from .groups import worth_groups
-from .looped_mixer import Kept, LoopedMixer, Side
+from .groups import GroupedMixer
+from .looped_mixer import Kept, Side
 from .norm import EPSILON, GATE_BEFORE, exact, norm_backward, norm_forward
 from .ssd_block import OF_BLOCK, block_backward, block_forward
 from .ssd_loops import MixerProblem, SSDSizes, Streams, chunks_of, enough_sequences, longest, ssd_backward, ssd_forward
@@ -56,8 +56,10 @@ def ssd_mixer_segment(
 
 
 @dataclass(frozen=True)
-class SSDMixer(LoopedMixer):
+class SSDMixer(GroupedMixer):
     """What is projected is z, x, B, C and dt, (T, 2 inner + 2 N + H)."""
+
+    kept_by_block = OF_BLOCK
 
     sizes: SSDSizes
 
@@ -81,16 +83,12 @@ class SSDMixer(LoopedMixer):
         torch.mul(grad_dt, torch.sigmoid(steps + given.step_bias), out=grad_steps)
         return Parameters(grad_weight, grad_bias, grad_steps.sum(0), grad_rate * rate, grad_skip, grad_norm)
 
-    def side_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
-        """See LoopedMixer."""
-        if not worth_groups(begins, side.in_weight, side.out_weight):
-            return super().side_forward(x, side, begins, wanted, into)
+    def block_forward(self, x: Tensor, side: Side, begins: Tensor, wanted: bool, into: Tensor) -> Kept:
+        """See GroupedMixer."""
         return block_forward(x, side, Parameters(*side.parameters), begins, self.sizes, wanted, into)
 
-    def side_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
-        """See LoopedMixer."""
-        if len(kept) != OF_BLOCK:
-            return super().side_backward(x, side, begins, kept, grad, into)
+    def block_backward(self, x: Tensor, side: Side, begins: Tensor, kept: Kept, grad: Tensor, into: Tensor) -> tuple[Tensor, ...]:
+        """See GroupedMixer."""
         return block_backward(x, side, Parameters(*side.parameters), begins, self.sizes, kept, grad, into)
 
 
